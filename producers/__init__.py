@@ -1,0 +1,1 @@
+"""IN: the API, and the one way by which a job enters a queue."""

@@ -1,0 +1,1 @@
+"""Contracts: what the parts of Corral say to each other, as data and nothing else."""

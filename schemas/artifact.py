@@ -1,0 +1,25 @@
+"""A file in the store, as jobs and answers refer to it: by what it contains."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+FileRef = Annotated[
+    str,
+    StringConstraints(pattern=r"^sha256-[0-9a-f]{64}$"),
+    Field(
+        description="A file's reference: `sha256-` and the SHA-256 of its bytes.",
+        examples=["sha256-9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
+    ),
+]
+
+
+class Artifact(BaseModel):
+    """A stored file: an upload, or a part of a result. Its bytes never change."""
+
+    model_config = ConfigDict(frozen=True)
+
+    ref: FileRef
+    size_bytes: int = Field(ge=0)
+    media_type: str = "application/octet-stream"
+    name: str = Field(description="The name to offer when somebody saves the file.")

@@ -1,0 +1,72 @@
+"""What Corral writes beside a job's payload: who it belongs to and who hears of its end.
+
+The job's data in the engine is the payload itself with one more key, so that a Node worker reads
+it as it is, and a job that a Node program added plainly is a job with an envelope of defaults::
+
+    {"source": {...}, "options": {...}, "_corral": {"version": 1, "tenant": "default", ...}}
+"""
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError
+
+from schemas.errors import PayloadInvalid
+
+KEY = "_corral"
+DEFAULT_TENANT = "default"
+
+EventType = Literal["job.completed", "job.failed", "job.cancelled"]
+ALL_EVENTS: tuple[EventType, ...] = ("job.completed", "job.failed", "job.cancelled")
+
+
+class Callback(BaseModel):
+    """Where the outcome of a job is POSTed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: HttpUrl = Field(description="An http or https address; it must answer 2xx.")
+    events: tuple[EventType, ...] = Field(
+        default=ALL_EVENTS, min_length=1, description="Which outcomes to send; the others are dropped."
+    )
+
+
+class Envelope(BaseModel):
+    """Everything about a job that is not its payload."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Literal[1] = 1
+    tenant: str = Field(default=DEFAULT_TENANT, min_length=1, max_length=64)
+    callback: Callback | None = None
+    traceparent: str | None = Field(
+        default=None, description="W3C trace context of the request that added the job."
+    )
+
+    def wrap(self, payload: BaseModel) -> dict[str, Any]:
+        """Make the job's data for the engine."""
+        return {
+            **payload.model_dump(mode="json", exclude_unset=True),
+            KEY: self.model_dump(mode="json", exclude_none=True),
+        }
+
+    @classmethod
+    def unwrap(cls, data: object) -> tuple[Self, dict[str, Any]]:
+        """Take a job's data apart, as Corral or anybody else wrote it.
+
+        Raises:
+            PayloadInvalid: the data is no JSON object, or its envelope is not one we know.
+        """
+        if not isinstance(data, dict):
+            raise PayloadInvalid(f"the job's data must be a JSON object, not {type(data).__name__}")
+        payload = {key: value for key, value in data.items() if key != KEY}
+        try:
+            return cls.model_validate(data.get(KEY, {})), payload
+        except ValidationError as error:
+            raise PayloadInvalid(f"{KEY}: {describe(error)}") from error
+
+
+def describe(error: ValidationError) -> str:
+    """Say in one public line which fields are wrong and why, without the values."""
+    faults = error.errors(include_url=False, include_input=False, include_context=False)
+    lines = [f"{'.'.join(map(str, fault['loc'])) or 'the body'}: {fault['msg']}" for fault in faults]
+    return "; ".join(lines[:10])

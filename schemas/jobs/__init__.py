@@ -1,0 +1,1 @@
+"""One module per queue; each kind of job is one ``JobSpec`` in it."""

@@ -1,0 +1,56 @@
+"""Jobs of the queue ``callbacks``: telling a receiver how another job ended.
+
+Such a job is the parent of the work in one flow of the engine, so the script that ends the work
+is the one that makes the callback due.
+"""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.envelope import Callback, EventType
+from schemas.job_spec import JobSpec, RetrySchedule
+
+# Standard Webhooks 1.0.0 proposes this schedule: the last try comes three days after the first.
+_MINUTE_S, _HOUR_S = 60.0, 3600.0
+DELAYS_S = (
+    5.0,
+    5 * _MINUTE_S,
+    30 * _MINUTE_S,
+    2 * _HOUR_S,
+    5 * _HOUR_S,
+    10 * _HOUR_S,
+    14 * _HOUR_S,
+    20 * _HOUR_S,
+    24 * _HOUR_S,
+)
+
+
+class DeliverCallback(BaseModel):
+    """Tell a receiver how a job ended."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    job_id: str
+    kind: str
+    callback: Callback
+
+
+class DeliveredCallback(BaseModel):
+    """What came of it. A callback that nobody asked for (``events``) is not sent."""
+
+    model_config = ConfigDict(frozen=True)
+
+    webhook_id: str
+    type: EventType
+    sent: bool
+    status: int | None = Field(default=None, description="The receiver's HTTP status.")
+    latency_s: float | None = Field(default=None, ge=0)
+
+
+DELIVER = JobSpec(
+    kind="callbacks.deliver",
+    payload=DeliverCallback,
+    result=DeliveredCallback,
+    timeout_s=60,
+    retry=RetrySchedule(DELAYS_S, jitter=0.2),
+    internal=True,
+)

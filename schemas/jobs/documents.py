@@ -1,0 +1,74 @@
+"""Jobs of the queue ``documents``: files in, Markdown and structure out."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl
+
+from schemas.artifact import Artifact, FileRef
+from schemas.job_spec import JobSpec, RetryPolicy
+
+OutputName = Literal["markdown", "json", "text"]
+OcrMode = Literal["auto", "force", "never"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileSource(_Part):
+    """A file that was uploaded before."""
+
+    file: FileRef
+    name: str = Field(default="", max_length=255, description="Its name; the ending is only a hint.")
+
+
+class UrlSource(_Part):
+    """A file that Corral fetches, without redirects, from a public address."""
+
+    url: HttpUrl
+
+
+class ConvertOptions(_Part):
+    """How to read a document and what to make of it."""
+
+    outputs: frozenset[OutputName] = Field(
+        default=frozenset({"markdown", "json", "text"}),
+        min_length=1,
+        description="`markdown`, `json` (DoclingDocument) and `text`.",
+    )
+    ocr: OcrMode = Field(default="auto", description="`auto` reads only the pages that have no text.")
+    languages: tuple[Annotated[str, Field(pattern=r"^[a-z]{2,3}$")], ...] = Field(
+        default=("en",), min_length=1, max_length=8, description="Of the text, for OCR: ISO 639."
+    )
+    max_pages: int = Field(default=2_000, ge=1, le=20_000)
+
+
+class ConvertDocument(_Part):
+    """Convert one document."""
+
+    source: FileSource | UrlSource
+    options: ConvertOptions = ConvertOptions()
+
+
+class ConvertedDocument(BaseModel):
+    """What a document became. Everything large is a file in the store."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: str = Field(description="What the bytes are: pdf, docx, html, markdown or text.")
+    title: str
+    pages: int = Field(ge=0, description="0 for a format without pages.")
+    ocr_pages: tuple[int, ...] = Field(description="The pages that were read by OCR, from 1.")
+    source: Artifact
+    artifacts: dict[OutputName, Artifact]
+    warnings: tuple[str, ...] = ()
+    parse_s: float = Field(ge=0, description="How long the parser took, in seconds.")
+
+
+CONVERT = JobSpec(
+    kind="documents.convert",
+    payload=ConvertDocument,
+    result=ConvertedDocument,
+    timeout_s=900,
+    retry=RetryPolicy(attempts=3, base_s=10),
+)

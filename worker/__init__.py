@@ -1,0 +1,1 @@
+"""OUT: takes jobs from the queues, runs their handlers, and answers for what happens."""

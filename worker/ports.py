@@ -1,0 +1,148 @@
+"""What a handler may ask of the world, each as a port that an adapter fills.
+
+A handler's module names the ports it needs in ``PORTS``; they are opened when the worker starts
+and reached with ``job.use(Port)``.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from schemas.artifact import Artifact
+from schemas.job_status import JobRecord, Progress
+from schemas.jobs.documents import ConvertOptions, OutputName
+
+Report = Callable[[Progress], Awaitable[None]]
+P = TypeVar("P")
+
+
+class JobContext(Protocol):
+    """The job that a handler works for."""
+
+    @property
+    def id(self) -> str:
+        """The job's public id; the same on every attempt."""
+
+    @property
+    def tenant(self) -> str:
+        """Whose job it is."""
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is, from 1."""
+
+    def use(self, port: type[P]) -> P:
+        """Reach a port that the handler's module names in ``PORTS``."""
+
+    async def progress(self, progress: Progress) -> None:
+        """Tell the owner how far the job is; may be called often, the newest wins."""
+
+    async def log(self, line: str) -> None:
+        """Write a line for the owner, readable at ``GET /v1/jobs/{id}/logs``."""
+
+
+@dataclass(frozen=True)
+class ParsedDocument:
+    """What a parser made of a document: facts, and one file per output in the folder given."""
+
+    format: str
+    media_type: str
+    title: str
+    pages: int
+    ocr_pages: tuple[int, ...]
+    outputs: dict[OutputName, Path]
+    warnings: tuple[str, ...]
+    parse_s: float
+
+
+class DocumentParser(ABC):
+    """Reads documents that nobody vouches for, in processes that may be killed."""
+
+    @abstractmethod
+    async def parse(
+        self, document: Path, *, name: str, options: ConvertOptions, folder: Path, report: Report
+    ) -> ParsedDocument:
+        """Parse one document and write the outputs asked for into ``folder``.
+
+        ``name`` is the file's name as its owner gave it, a hint at formats that bytes do not tell
+        (Markdown from plain text). Cancelling the call kills the parser's process at once.
+        Progress counts pages. Safe to repeat.
+
+        Raises:
+            DocumentEncrypted: it needs a password.
+            DocumentUnreadable: damaged, empty, or nothing that a parser accepts.
+            DocumentUnsupported: a format that no parser here reads.
+            DocumentTooLarge: beyond ``max_pages`` or a limit on size, depth or expansion.
+            ParserTimeout: it took longer than the adapter's limit.
+            ParserOutOfMemory: it needed more memory than the adapter's limit.
+            ParserCrashed: the process died for another reason.
+        """
+
+
+class FileStore(ABC):
+    """Keeps files by the SHA-256 of their bytes, each tenant's apart."""
+
+    @abstractmethod
+    async def put(self, tenant: str, path: Path, *, media_type: str, name: str) -> Artifact:
+        """Store a local file; storing the same bytes again changes nothing."""
+
+    @abstractmethod
+    async def path(self, tenant: str, ref: str) -> Path:
+        """Give a local path at which the file can be read, never written.
+
+        Raises:
+            FileMissing: this tenant has no such file.
+        """
+
+    @abstractmethod
+    async def describe(self, tenant: str, ref: str) -> Artifact:
+        """Tell what is known about a stored file.
+
+        Raises:
+            FileMissing: this tenant has no such file.
+        """
+
+
+class SourceFetcher(ABC):
+    """Fetches a file from an address that a caller gave, and never from inside our network."""
+
+    @abstractmethod
+    async def fetch(self, url: str, into: Path, *, limit_bytes: int) -> str:
+        """Stream the file to ``into`` and give its media type as the server states it.
+
+        Raises:
+            SourceRefused: the address is not public, or the answer says no for good (4xx, 3xx).
+            SourceUnavailable: no connection, no answer in time, or 429/5xx.
+            DocumentTooLarge: more than ``limit_bytes``.
+        """
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """How a receiver answered a callback."""
+
+    status: int
+    latency_s: float
+
+
+class CallbackSender(ABC):
+    """Signs a callback and POSTs it, and never into our own network."""
+
+    @abstractmethod
+    async def send(self, url: str, *, webhook_id: str, body: bytes) -> Receipt:
+        """POST a body under the headers of Standard Webhooks 1.0.0; a 2xx answer is a receipt.
+
+        Raises:
+            CallbackRejected: no connection, no answer in time, or not 2xx.
+            CallbackRefused: the address is not public, or the receiver said 410 Gone.
+        """
+
+
+class JobReader(ABC):
+    """Reads the state of any job."""
+
+    @abstractmethod
+    async def read(self, job_id: str) -> JobRecord | None:
+        """Give a job as it is now; None when the engine no longer has it."""
