@@ -6,6 +6,7 @@
     │   ├── ParserCrashed             parser_crashed
     │   ├── CallbackRejected          callback_rejected
     │   ├── RateLimited               rate_limited
+    │   ├── HandlerFailed             handler_failed
     │   └── EngineUnavailable         engine_unavailable
     ├── Permanent                 no attempt will ever succeed
     │   ├── PayloadInvalid            payload_invalid
@@ -15,7 +16,7 @@
     │   ├── CallbackRefused           callback_refused
     │   ├── JobTimedOut               job_timed_out
     │   ├── JobStalled                job_stalled
-    │   ├── HandlerFailed             handler_failed
+    │   ├── ResultTooLarge            result_too_large
     │   ├── DocumentEncrypted         document_encrypted
     │   ├── DocumentUnreadable        document_unreadable
     │   ├── DocumentUnsupported       document_unsupported
@@ -160,10 +161,16 @@ class JobStalled(Permanent):
     code = "job_stalled"
 
 
-class HandlerFailed(Permanent):
-    """The handler raised an error that it does not declare: a defect. Remedy: see the log, by job id."""
+class HandlerFailed(Retryable):
+    """The handler raised an error that nobody foresaw. Remedy: see the log, by job id."""
 
     code = "handler_failed"
+
+
+class ResultTooLarge(Permanent):
+    """The handler's result does not fit into the queue. Remedy: the handler stores it as an artifact."""
+
+    code = "result_too_large"
 
 
 class DocumentEncrypted(Permanent):

@@ -109,13 +109,13 @@ class SourceFetcher(ABC):
     """Fetches a file from an address that a caller gave, and never from inside our network."""
 
     @abstractmethod
-    async def fetch(self, url: str, into: Path, *, limit_bytes: int) -> str:
+    async def fetch(self, url: str, into: Path) -> str:
         """Stream the file to ``into`` and give its media type as the server states it.
 
         Raises:
             SourceRefused: the address is not public, or the answer says no for good (4xx, 3xx).
             SourceUnavailable: no connection, no answer in time, or 429/5xx.
-            DocumentTooLarge: more than ``limit_bytes``.
+            DocumentTooLarge: more than the adapter's limit.
         """
 
 

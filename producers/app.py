@@ -1,0 +1,74 @@
+"""Puts the API together: what the routes need is opened here, once, and closed in reverse."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from producers import connection, problem
+from producers.engine import Engine
+from producers.enqueue import Enqueue
+from producers.event_feed import EventFeed
+from producers.file_store import DiskFiles
+from producers.log import configure
+from producers.metrics import ApiMetrics, Measured
+from producers.routes import event, file, health, job
+from producers.settings import ApiSettings
+from producers.tenant import Door
+from schemas import VERSION
+from schemas import settings as environment
+from schemas.job_spec import Catalogue, catalogue
+
+_LOOPBACK_NAMES = ["localhost", "127.0.0.1", "::1", "[::1]"]
+
+
+def create() -> FastAPI:
+    """Make the app that the environment describes; the server calls this in each process."""
+    settings = environment.load(ApiSettings)
+    configure(settings)
+    return build(settings, catalogue())
+
+
+def build(settings: ApiSettings, specs: Catalogue) -> FastAPI:
+    """Make the app for these settings and these kinds of job."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            redis = connection.fail_fast(settings.redis_url)
+            stack.push_async_callback(redis.aclose)
+            reading = connection.patient(settings.redis_url)
+            stack.push_async_callback(reading.aclose)
+            prefix = settings.queue_prefix
+            engine = Engine(redis, prefix=prefix, keep_finished_s=settings.keep_finished_s)
+            app.state.engine = engine
+            app.state.enqueue = Enqueue(engine, idempotency_s=settings.idempotency_s)
+            app.state.feed = EventFeed(reading, prefix=prefix)
+            stack.push_async_callback(app.state.feed.aclose)
+            app.state.files = DiskFiles(settings.files_folder)
+            yield
+
+    app = FastAPI(
+        title="Corral",
+        version=VERSION,
+        summary="Put jobs into queues; workers do them and call back.",
+        lifespan=lifespan,
+        max_body_size=settings.api_body_limit_bytes,
+        # The documentation pages would load scripts from elsewhere; the document itself is ours.
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.settings = settings
+    app.state.catalogue = specs
+    app.state.door = Door(settings.api_tokens)
+    app.state.metrics = ApiMetrics(specs)
+    problem.install(app)
+    for router in (job.add_routes(specs), job.router, event.router, file.router, health.router):
+        app.include_router(router)
+    app.add_middleware(Measured, metrics=app.state.metrics)
+    if not settings.api_tokens:
+        # Without tokens the one guard is loopback: a page in a browser must not borrow it by
+        # giving its own name our address.
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=_LOOPBACK_NAMES)
+    return app

@@ -1,0 +1,127 @@
+"""Files on the local disk, by the SHA-256 of their bytes, each tenant's in a folder of its own.
+
+    <root>/<tenant>/ab/sha256-ab12...        the bytes
+    <root>/<tenant>/ab/sha256-ab12....json   what is known about them
+    <root>/incoming/                         what is being written
+"""
+
+import asyncio
+import hashlib
+import os
+import tempfile
+from collections.abc import AsyncIterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import quote
+
+from schemas.artifact import Artifact
+from schemas.errors import FileMissing, Permanent
+
+_BLOCK_BYTES = 1024 * 1024
+
+
+class FileTooLarge(Permanent):
+    """The file is above the limit of one upload. Remedy: split it, or raise the limit."""
+
+    code = "file_too_large"
+
+
+class DiskFiles:
+    """The store. A file appears whole or not at all, and its bytes never change."""
+
+    def __init__(self, root: Path) -> None:
+        """Keep files below ``root``, which is made when it is missing."""
+        self._root = root
+        self._incoming = root / "incoming"
+        self._incoming.mkdir(parents=True, exist_ok=True)
+
+    async def receive(
+        self, tenant: str, chunks: AsyncIterable[bytes], *, media_type: str, name: str, limit_bytes: int
+    ) -> tuple[Artifact, bool]:
+        """Store a stream as it comes, in memory of one chunk; tell whether it was new.
+
+        Raises:
+            FileTooLarge: the stream is longer than ``limit_bytes``; nothing is kept of it.
+        """
+        digest, size_bytes = hashlib.sha256(), 0
+        with self._draft() as draft:
+            async for chunk in chunks:
+                size_bytes += len(chunk)
+                if size_bytes > limit_bytes:
+                    raise FileTooLarge(f"a file may have {limit_bytes:,} bytes at the most")
+                # Hashing and writing release the interpreter's lock, so other requests go on.
+                await asyncio.to_thread(_append, draft, digest, chunk)
+            ref = f"sha256-{digest.hexdigest()}"
+            artifact = Artifact(ref=ref, size_bytes=size_bytes, media_type=media_type, name=name)
+            new = await asyncio.to_thread(self._keep, draft, tenant, artifact)
+        return artifact, new
+
+    def put(self, tenant: str, path: Path, *, media_type: str, name: str) -> Artifact:
+        """Store a copy of a local file. Blocks."""
+        digest, size_bytes = hashlib.sha256(), 0
+        with self._draft() as draft, path.open("rb") as source:
+            while block := source.read(_BLOCK_BYTES):
+                size_bytes += len(block)
+                _append(draft, digest, block)
+            ref = f"sha256-{digest.hexdigest()}"
+            artifact = Artifact(ref=ref, size_bytes=size_bytes, media_type=media_type, name=name)
+            self._keep(draft, tenant, artifact)
+        return artifact
+
+    def path(self, tenant: str, ref: str) -> Path:
+        """Give the path of a stored file, to be read and never written.
+
+        Raises:
+            FileMissing: this tenant has no such file.
+        """
+        path = self._place(tenant, ref)
+        if not path.is_file():
+            raise FileMissing(f"there is no file {ref}; upload it and use the reference in the answer")
+        return path
+
+    def describe(self, tenant: str, ref: str) -> Artifact:
+        """Tell what is known about a stored file.
+
+        Raises:
+            FileMissing: this tenant has no such file.
+        """
+        return Artifact.model_validate_json(_facts(self.path(tenant, ref)).read_bytes())
+
+    @contextmanager
+    def _draft(self) -> Iterator[BinaryIO]:
+        with tempfile.NamedTemporaryFile(dir=self._incoming, delete=False) as draft:
+            try:
+                yield draft.file
+            finally:
+                Path(draft.name).unlink(missing_ok=True)
+
+    def _keep(self, draft: BinaryIO, tenant: str, artifact: Artifact) -> bool:
+        place = self._place(tenant, artifact.ref)
+        if place.is_file() and _facts(place).is_file():
+            return False
+        place.parent.mkdir(parents=True, exist_ok=True)
+        draft.flush()
+        # A job may refer to the file as soon as we answer: it must survive a crash of the machine.
+        os.fsync(draft.fileno())
+        with self._draft() as facts:
+            facts.write(artifact.model_dump_json().encode())
+            facts.flush()
+            os.fsync(facts.fileno())
+            os.replace(facts.name, _facts(place))
+        # Last, for a file that is there counts as whole.
+        os.replace(draft.name, place)
+        return True
+
+    def _place(self, tenant: str, ref: str) -> Path:
+        # Quoting leaves no "/" and the prefix no "..": a tenant's name is never a way out.
+        return self._root / f"tenant-{quote(tenant, safe='')}" / ref[7:9] / ref
+
+
+def _facts(place: Path) -> Path:
+    return place.with_name(f"{place.name}.json")
+
+
+def _append(draft: BinaryIO, digest: "hashlib._Hash", block: bytes) -> None:
+    digest.update(block)
+    draft.write(block)

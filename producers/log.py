@@ -1,0 +1,56 @@
+"""How every process of Corral logs: one line per fact, JSON for machines, colours for a terminal."""
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+from schemas.settings import LogSettings
+
+_SECRET_FIELD = re.compile(r"secret|token|password|authorization|api_key", re.IGNORECASE)
+_SECRET_TEXT = re.compile(r"whsec_[A-Za-z0-9+/=]+|(?<=Bearer )\S+|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
+_HIDDEN = "[redacted]"
+
+
+def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Hide secrets: whole fields by name, and in texts whatever looks like one."""
+    for name, value in event.items():
+        if _SECRET_FIELD.search(name):
+            event[name] = _HIDDEN
+        elif isinstance(value, str):
+            event[name] = _SECRET_TEXT.sub(_HIDDEN, value)
+    return event
+
+
+def configure(settings: LogSettings) -> None:
+    """Set up structlog and the standard library's logging for this process, on standard error."""
+    pretty = settings.log_format == "pretty" or (settings.log_format == "auto" and sys.stderr.isatty())
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    look: list[structlog.typing.Processor] = (
+        [redact, structlog.dev.ConsoleRenderer()]
+        if pretty
+        else [structlog.processors.format_exc_info, redact, structlog.processors.JSONRenderer()]
+    )
+    structlog.configure(
+        processors=[*shared, *look],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *look],
+        )
+    )
+    # Libraries speak up only when something is wrong.
+    logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)

@@ -1,0 +1,68 @@
+"""Whose request it is: every route asks here first."""
+
+import hashlib
+import hmac
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import SecretStr
+
+from producers.engine import Engine, tenant_of
+from producers.problem import Refusal
+from schemas.envelope import DEFAULT_TENANT
+from schemas.job_status import JobRecord
+
+_bearer = HTTPBearer(auto_error=False, description="A tenant's token. Without tokens only loopback is served.")
+
+
+class Door:
+    """Knows which token belongs to which tenant; keeps only the tokens' digests."""
+
+    def __init__(self, tokens: dict[str, SecretStr]) -> None:
+        """Let in whoever has one of these tokens, and everybody when there are none."""
+        self._tenants = {_digest(token.get_secret_value()): tenant for tenant, token in tokens.items()}
+
+    def tenant(self, token: str | None) -> str | None:
+        """Give the tenant that a token belongs to; None for a stranger."""
+        if not self._tenants:
+            return DEFAULT_TENANT
+        given = _digest(token or "")
+        # Every digest is compared, each in constant time, so that time tells nothing.
+        matches = [tenant for known, tenant in self._tenants.items() if hmac.compare_digest(known, given)]
+        return matches[0] if matches else None
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def tenant(
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> str:
+    """Say whose request it is, or turn it away."""
+    door: Door = request.app.state.door
+    if found := door.tenant(credentials.credentials if credentials else None):
+        return found
+    raise Refusal(
+        HTTPStatus.UNAUTHORIZED,
+        "unauthorized",
+        "send a known token: 'Authorization: Bearer ...'",
+        headers={"WWW-Authenticate": "Bearer"},
+    )
+
+
+Tenant = Annotated[str, Depends(tenant)]
+
+
+async def own_job(request: Request, job_id: str, tenant: Tenant) -> JobRecord:
+    """Find a job of this tenant; another's is as good as none."""
+    engine: Engine = request.app.state.engine
+    found = await engine.read(job_id)
+    if found is None or tenant_of(found) != tenant:
+        raise Refusal(HTTPStatus.NOT_FOUND, "job_not_found", f"there is no job {job_id}")
+    return found
+
+
+OwnJob = Annotated[JobRecord, Depends(own_job)]

@@ -1,0 +1,78 @@
+"""Groups of settings that more than one process has; each process inherits those it needs.
+
+Every setting is an environment variable: ``CORRAL_`` and the field's name in capitals.
+"""
+
+import os
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.errors import Misconfigured
+
+PREFIX = "CORRAL_"
+S = TypeVar("S", bound=BaseSettings)
+
+
+class EngineSettings(BaseSettings):
+    """Where the queues are."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    redis_url: str = Field(
+        min_length=1,
+        description="redis://, rediss:// or unix:// address of a Valkey or Redis with `noeviction`.",
+        examples=["redis://:secret@valkey:6379/0", "unix:///run/valkey.sock"],
+    )
+    queue_prefix: str = Field(default="bull", description="The first part of every key of the engine.")
+    keep_finished_s: int = Field(
+        default=4 * 24 * 3600,
+        ge=3600,
+        description="How long the engine keeps an ended job, in seconds; more than an idempotency key lives.",
+    )
+
+
+class FileSettings(BaseSettings):
+    """Where files are."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    data_folder: Path = Field(default=Path(".corral"), description="Uploads and results lie below it.")
+
+    @property
+    def files_folder(self) -> Path:
+        """The root of the store."""
+        return self.data_folder / "files"
+
+
+class LogSettings(BaseSettings):
+    """What is logged, and how it looks."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "pretty"] = Field(
+        default="auto", description="`auto` is pretty on a terminal and JSON elsewhere."
+    )
+
+
+def load(settings: type[S]) -> S:
+    """Read a process's settings from its environment, once.
+
+    Raises:
+        Misconfigured: a variable is missing or wrong; the message names it and never its value.
+    """
+    try:
+        return settings()
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False, include_context=False)
+        lines = [f"{PREFIX}{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in faults]
+        raise Misconfigured("; ".join(lines)) from None
+
+
+def unknown_variables(known: tuple[type[BaseSettings], ...]) -> list[str]:
+    """Name the ``CORRAL_`` variables that no setting reads: most likely misspelt."""
+    fields = {f"{PREFIX}{name.upper()}" for settings in known for name in settings.model_fields}
+    return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in fields)

@@ -1,0 +1,112 @@
+"""One attempt at a job: decode, handle, save, judge, announce. The walk of every job of every kind.
+
+The engine stays on the other side of ``Delivery``, the world on the other side of the ports.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+from pydantic import BaseModel
+
+from schemas.envelope import Envelope
+from schemas.errors import HandlerFailed, ResultTooLarge
+from schemas.job_spec import RetryPolicy
+from schemas.outcome import Completed, Outcome, Retrying
+from worker.context import Context, Delivery
+from worker.judge import Chances, judge
+from worker.metrics import UNKNOWN_KIND, WorkerMetrics
+from worker.registry import Entry, Registry
+
+log = structlog.get_logger()
+
+# A result travels through the queue's server and in callbacks; what is larger is an artifact.
+RESULT_LIMIT_BYTES = 64 * 1024
+_NO_RETRY = RetryPolicy(attempts=1)
+
+
+@dataclass(frozen=True)
+class Work:
+    """A job that was understood: who does it, what is asked, for whom."""
+
+    entry: Entry
+    payload: BaseModel
+    envelope: Envelope
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Makes attempts; holds what they all share."""
+
+    registry: Registry
+    ports: Mapping[type, object]
+    metrics: WorkerMetrics
+    rng: random.Random
+
+    async def __call__(self, delivery: Delivery) -> Outcome:
+        """Make one attempt at a job. Every error becomes an outcome; only a stopping worker raises."""
+        begun, work = time.perf_counter(), None
+        try:
+            with delivery.cancellation.armed():
+                work = self._decode(delivery)
+                result = await self._handle(work, delivery)
+            outcome: Outcome = Completed(_fit(result))
+        except Exception as error:
+            outcome = self._judge(error, work, delivery)
+        self._announce(outcome, work, delivery, time.perf_counter() - begun)
+        return outcome
+
+    def _decode(self, delivery: Delivery) -> Work:
+        entry = self.registry.find(delivery.queue, delivery.name)
+        envelope, payload = Envelope.unwrap(delivery.data)
+        return Work(entry, entry.spec.payload.model_validate(payload), envelope)
+
+    async def _handle(self, work: Work, delivery: Delivery) -> BaseModel:
+        spec = work.entry.spec
+        ports = {port: self.ports[port] for port in work.entry.ports}
+        job = Context(delivery, tenant=work.envelope.tenant, ports=ports)
+        with self.metrics.running.labels(kind=spec.kind).track_inprogress():
+            async with asyncio.timeout(spec.timeout_s):
+                result = await work.entry.handle(work.payload, job)
+                await job.flush()
+        return result
+
+    def _judge(self, error: Exception, work: Work | None, delivery: Delivery) -> Outcome:
+        retry = work.entry.spec.retry if work else _NO_RETRY
+        outcome = judge(error, Chances(delivery.number, delivery.limit, retry), self.rng)
+        if outcome.error.code == HandlerFailed.code:
+            # Nobody foresaw it, so this is the one place where its trace can be seen.
+            log.error("handler.failed", job_id=delivery.id, exc_info=error)
+        return outcome
+
+    def _announce(self, outcome: Outcome, work: Work | None, delivery: Delivery, run_s: float) -> None:
+        kind = work.entry.spec.kind if work else UNKNOWN_KIND
+        name = type(outcome).__name__.lower()
+        code = "" if isinstance(outcome, Completed) else outcome.error.code
+        self.metrics.attempts.labels(kind=kind, outcome=name, code=code).inc()
+        self.metrics.run_s.labels(kind=kind).observe(run_s)
+        self.metrics.waited_s.labels(kind=kind).observe(delivery.waited_s)
+        facts = {
+            "job_id": delivery.id,
+            "kind": work.entry.spec.kind if work else f"{delivery.queue}.{delivery.name}",
+            "tenant": work.envelope.tenant if work else None,
+            "outcome": name,
+            "attempt": delivery.number,
+            "run_s": round(run_s, 4),
+            "waited_s": round(delivery.waited_s, 4),
+        }
+        if not isinstance(outcome, Completed):
+            facts |= {"code": code, "reason": str(outcome.error)}
+        if isinstance(outcome, Retrying):
+            facts["delay_s"] = round(outcome.delay_s, 3)
+        log.info("attempt.ended", **facts)
+
+
+def _fit(result: BaseModel) -> BaseModel:
+    size_bytes = len(result.model_dump_json())
+    if size_bytes > RESULT_LIMIT_BYTES:
+        raise ResultTooLarge(f"the result has {size_bytes:,} bytes of {RESULT_LIMIT_BYTES:,}; store it as an artifact")
+    return result

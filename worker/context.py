@@ -1,0 +1,127 @@
+"""What an attempt is given by the engine's side, and what a handler is given by the attempt."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+from schemas.errors import Cancelled
+from schemas.job_status import Progress
+
+P = TypeVar("P")
+
+# A view of progress refreshes a few times a second; more writes would only cost.
+_PROGRESS_EVERY_S = 0.2
+
+
+class Cancellation:
+    """Somebody's wish that a job should end, and the way to the attempt that runs it."""
+
+    def __init__(self, *, requested: bool = False) -> None:
+        """Begin with the wish as it stood when the job was taken."""
+        self._requested = requested
+        self._task: asyncio.Task[Any] | None = None
+
+    def request(self) -> None:
+        """End the attempt at its next await; nothing happens when it has ended."""
+        if self._task is not None and not self._requested:
+            self._requested = True
+            self._task.cancel()
+
+    @contextmanager
+    def armed(self) -> Iterator[None]:
+        """Turn the cancelling of this task, if it comes from ``request``, into an error of ours.
+
+        Raises:
+            Cancelled: the end was asked for, before or during the block.
+        """
+        if self._requested:
+            raise Cancelled("the job was cancelled before it began")
+        self._task = asyncio.current_task()
+        try:
+            yield
+        except asyncio.CancelledError:
+            if self._task is None or not self._requested:
+                raise
+            # As in asyncio.timeout: a cancel that came from elsewhere as well must stay one.
+            if self._task.uncancel() > 0:
+                raise
+            raise Cancelled("the job was cancelled while it ran") from None
+        finally:
+            self._task = None
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A job as the engine hands it over.
+
+    ``number`` counts attempts from 1 and ``limit`` is how many the job may have; ``waited_s`` is
+    the time it lay in the queue. ``set_progress`` and ``append_log`` write through to the engine.
+    """
+
+    id: str
+    queue: str
+    name: str
+    data: object
+    number: int
+    limit: int
+    waited_s: float
+    set_progress: Callable[[Progress], Awaitable[None]]
+    append_log: Callable[[str], Awaitable[None]]
+    cancellation: Cancellation = field(default_factory=Cancellation)
+
+
+class Context:
+    """The job that a handler works for; fills the port ``worker.ports.JobContext``."""
+
+    def __init__(self, delivery: Delivery, *, tenant: str, ports: Mapping[type, object]) -> None:
+        """Give a handler the ports its module names, and no other."""
+        self._delivery = delivery
+        self._tenant = tenant
+        self._ports = ports
+        self._reported_at = float("-inf")
+        self._held_back: Progress | None = None
+
+    @property
+    def id(self) -> str:
+        """The job's public id; the same on every attempt."""
+        return self._delivery.id
+
+    @property
+    def tenant(self) -> str:
+        """Whose job it is."""
+        return self._tenant
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is, from 1."""
+        return self._delivery.number
+
+    def use(self, port: type[P]) -> P:
+        """Reach a port that the handler's module names in ``PORTS``.
+
+        Raises:
+            KeyError: the module does not name it.
+        """
+        return cast("P", self._ports[port])
+
+    async def progress(self, progress: Progress) -> None:
+        """Tell the owner how far the job is: at most five times a second, and the newest wins."""
+        now = time.monotonic()
+        if now - self._reported_at < _PROGRESS_EVERY_S:
+            self._held_back = progress
+            return
+        self._reported_at, self._held_back = now, None
+        await self._delivery.set_progress(progress)
+
+    async def flush(self) -> None:
+        """Write the progress that was held back, so that the last one is never lost."""
+        if self._held_back is not None:
+            held_back, self._held_back = self._held_back, None
+            await self._delivery.set_progress(held_back)
+
+    async def log(self, line: str) -> None:
+        """Write a line for the owner, readable at ``GET /v1/jobs/{id}/logs``."""
+        await self._delivery.append_log(line)

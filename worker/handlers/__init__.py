@@ -1,0 +1,1 @@
+"""What the jobs do: one folder per queue, one module per kind."""

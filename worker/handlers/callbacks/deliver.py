@@ -1,0 +1,77 @@
+"""``callbacks.deliver``: tells a receiver how a job ended."""
+
+from datetime import UTC, datetime
+
+from schemas.callback_event import CallbackEvent, EndedJob
+from schemas.envelope import EventType
+from schemas.errors import JobError, Retryable
+from schemas.job_status import JobRecord, JobState
+from schemas.jobs.callbacks import DeliverCallback, DeliveredCallback
+from worker.ports import CallbackSender, JobContext, JobReader
+
+PORTS = (CallbackSender, JobReader)
+
+_TYPES: dict[JobState, EventType] = {
+    JobState.COMPLETED: "job.completed",
+    JobState.FAILED: "job.failed",
+    JobState.CANCELLED: "job.cancelled",
+}
+
+
+class JobUnfinished(Retryable):
+    """The job still runs, so there is nothing to tell yet. Remedy: none needed, Corral tries again."""
+
+    code = "job_unfinished"
+
+
+async def handle(payload: DeliverCallback, job: JobContext) -> DeliveredCallback:
+    """Send one callback. Its id is this job's, so every try carries the same one.
+
+    Safe to repeat: a receiver knows a repetition by its ``webhook-id``.
+
+    Raises:
+        CallbackRejected: the receiver did not take it; worth another attempt.
+        CallbackRefused: the address is not public or gone; never worth one.
+        JobUnfinished: the job has not ended, though the engine says so; worth another attempt.
+    """
+    event = _event(payload, await job.use(JobReader).read(payload.job_id))
+    if event.type not in payload.callback.events:
+        return DeliveredCallback(webhook_id=job.id, type=event.type, sent=False)
+    body = event.model_dump_json(exclude_none=True).encode()
+    url = str(payload.callback.url)
+    receipt = await job.use(CallbackSender).send(url, webhook_id=job.id, body=body)
+    return DeliveredCallback(
+        webhook_id=job.id, type=event.type, sent=True, status=receipt.status, latency_s=receipt.latency_s
+    )
+
+
+def _event(payload: DeliverCallback, record: JobRecord | None) -> CallbackEvent:
+    if record is None:
+        return _removed(payload)
+    status = record.status
+    if not status.state.final:
+        raise JobUnfinished(f"the job {status.id} is {status.state}")
+    ended = EndedJob(
+        **status.model_dump(include={"id", "kind", "state", "attempts", "added_at", "started_at", "finished_at"}),
+        result=record.result,
+        error=status.error,
+    )
+    return CallbackEvent(
+        type=_TYPES[status.state], timestamp=status.finished_at or datetime.now(UTC), data=ended
+    )
+
+
+def _removed(payload: DeliverCallback) -> CallbackEvent:
+    # Only a person removes a job; whoever waits for its end must hear of that too.
+    now = datetime.now(UTC)
+    error = JobError(code="job_removed", message="an operator removed the job before it ended")
+    ended = EndedJob(
+        id=payload.job_id,
+        kind=payload.kind,
+        state=JobState.CANCELLED,
+        attempts=0,
+        added_at=now,
+        finished_at=now,
+        error=error,
+    )
+    return CallbackEvent(type="job.cancelled", timestamp=now, data=ended)

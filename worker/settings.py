@@ -1,0 +1,36 @@
+"""The worker's settings."""
+
+import os
+
+from pydantic import Field, SecretStr
+
+from schemas.settings import EngineSettings, FileSettings, LogSettings
+
+_DEFAULT_CONCURRENCY = 20
+
+
+class WorkerSettings(EngineSettings, FileSettings, LogSettings):
+    """What a worker process reads from its environment."""
+
+    concurrency: dict[str, int] = Field(
+        default_factory=dict,
+        description="JSON object of queue to how many of its jobs run at once; `documents` has one a parser.",
+    )
+    stop_grace_s: float = Field(default=30, ge=0, description="How long attempts may finish after SIGTERM.")
+    lock_s: float = Field(default=10, ge=1, description="A job whose worker is silent for this long runs again.")
+    callback_secret: SecretStr | None = Field(
+        default=None, description="`whsec_` and base64 of 24 to 64 bytes; signs callbacks."
+    )
+    allow_loopback: bool = Field(
+        default=False, description="Let callbacks and sources be on this machine; for development."
+    )
+    source_limit_bytes: int = Field(default=512 * 1024**2, ge=1, description="Of a document fetched by URL.")
+    parser_processes: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=128)
+    parser_timeout_s: float = Field(default=600, gt=0, description="For one document.")
+    parser_memory_bytes: int = Field(default=4 * 1024**3, ge=512 * 1024**2, description="Of one parser process.")
+    worker_metrics_port: int = Field(default=0, ge=0, le=65535, description="Loopback port of /metrics; 0 is none.")
+
+    def concurrency_of(self, queue: str) -> int:
+        """Tell how many jobs of a queue may run at once in this process."""
+        default = self.parser_processes if queue == "documents" else _DEFAULT_CONCURRENCY
+        return self.concurrency.get(queue, default)
