@@ -1,0 +1,85 @@
+"""The check for leaked keys knows what the engine owns, on a real server with real queues."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from bullmq import FlowProducer, Queue
+from redis.asyncio import Redis
+
+from tests.support.key_leak import leaked_keys
+
+
+@pytest.fixture
+async def queue(valkey: str) -> AsyncIterator[Queue]:
+    """A queue of the engine, as its own package makes it."""
+    queue = Queue("documents", {"connection": valkey})
+    yield queue
+    await queue.close()
+
+
+async def test_whatever_the_engine_keeps_has_an_owner(valkey: str, redis: Redis, queue: Queue) -> None:
+    """Waiting, delayed and prioritized jobs, a flow, and the log of a job are no leaks."""
+    job = await queue.add("convert", {}, {})
+    await queue.add("convert", {}, {"delay": 60_000})
+    await queue.add("convert", {}, {"priority": 3})
+    await job.log("page 1 of 2")
+    flows = FlowProducer({"connection": valkey})
+    await flows.add(
+        {
+            "name": "deliver",
+            "queueName": "callbacks",
+            "children": [{"name": "convert", "queueName": "documents"}],
+        }
+    )
+    await flows.close()
+
+    assert await leaked_keys(redis) == []
+
+
+async def test_a_removed_job_leaves_no_key(redis: Redis, queue: Queue) -> None:
+    """The engine removes a job together with all that hangs on it."""
+    job = await queue.add("convert", {}, {})
+    await job.log("page 1 of 2")
+    await queue.remove(job.id)
+
+    assert await leaked_keys(redis) == []
+    assert await redis.exists(f"bull:documents:{job.id}:logs") == 0
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "corral:idempotency:default:42",
+        "bull:documents:17",
+        "bull:documents:17:logs",
+        "bull:documents:17:unheard-of",
+        "bull:documents",
+    ],
+)
+async def test_a_key_that_nobody_owns_is_a_leak(redis: Redis, key: str) -> None:
+    """A job that no list of its queue knows, what hangs on it, and all else that is not the engine's."""
+    await redis.set(key, "left behind")
+
+    assert await leaked_keys(redis) == [key]
+
+
+async def test_a_key_that_will_end_is_no_leak(redis: Redis) -> None:
+    """A time to live is owner enough."""
+    await redis.set("corral:idempotency:default:42", "documents_1", ex=60)
+
+    assert await leaked_keys(redis) == []
+
+
+async def test_a_job_needs_a_satellite_that_the_engine_knows(redis: Redis, queue: Queue) -> None:
+    """A key below a living job is owned only if the engine would remove it with the job."""
+    job = await queue.add("convert", {}, {})
+    await redis.set(f"bull:documents:{job.id}:notes", "left behind")
+
+    assert await leaked_keys(redis) == [f"bull:documents:{job.id}:notes"]
+
+
+async def test_another_prefix_has_other_owners(redis: Redis, queue: Queue) -> None:
+    """The engine's keys belong to it only under the prefix that the fleet uses."""
+    await queue.add("convert", {}, {})
+
+    assert "bull:documents:wait" in await leaked_keys(redis, prefix="other")
