@@ -1,25 +1,19 @@
-"""The command line: ``corral``. Each command is a few lines that call the part it is about."""
-
-import sys
-from pathlib import Path
+"""The command line. Each command is a few lines that call the part it is about."""
 
 import click
 
-from corral.demo import demo as run_demo
-
-DATA_FOLDER = Path(".corral")
+from corral.commands.doctor import doctor
+from corral.commands.document import doc
+from corral.commands.job import enqueue, job
+from corral.commands.stack import demo, dev, secret
+from schemas import VERSION
 
 
 @click.group()
+@click.version_option(VERSION, prog_name="corral")
 def main() -> None:
     """Put jobs into queues; workers do them and call back."""
 
 
-@main.command()
-def demo() -> None:
-    """Run the main job once: sample documents in, signed callbacks out."""
-    sys.exit(0 if run_demo(DATA_FOLDER / "demo") else 1)
-
-
-if __name__ == "__main__":
-    main()
+for command in (demo, dev, doc, enqueue, job, doctor, secret):
+    main.add_command(command)

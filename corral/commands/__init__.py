@@ -1,0 +1,1 @@
+"""The commands of ``corral``, a module for each thing they are about."""

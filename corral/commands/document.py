@@ -1,0 +1,71 @@
+"""``corral doc``: convert one document here and now, without a queue."""
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+import click
+
+from corral.commands.connection import explained
+from schemas import settings as environment
+from schemas.errors import FileMissing
+from schemas.job_status import Progress
+from schemas.jobs.documents import ConvertOptions, OcrMode, OutputName
+from worker import app
+from worker.settings import DocumentSettings
+
+_OUTPUTS: tuple[OutputName, ...] = ("markdown", "json", "text")
+_OCR: tuple[OcrMode, ...] = ("auto", "force", "never")
+
+
+@click.command()
+@click.argument("source")
+@click.option("--output", type=click.Choice(_OUTPUTS), default="markdown", show_default=True, help="What to print.")
+@click.option("--ocr", type=click.Choice(_OCR), default="auto", show_default=True, help="Which pages OCR reads.")
+@click.option("--language", "languages", multiple=True, default=("en",), show_default=True, help="For OCR: ISO 639.")
+@explained
+def doc(source: str, output: OutputName, ocr: OcrMode, languages: tuple[str, ...]) -> None:
+    """Convert SOURCE, a file or an http(s) address, and print what it became.
+
+    \b
+    corral doc report.pdf > report.md
+    """
+    options = ConvertOptions(outputs=frozenset({output}), ocr=ocr, languages=languages)
+    settings = environment.load(DocumentSettings)
+    asyncio.run(_convert(source, output, options, settings))
+
+
+async def _convert(source: str, output: OutputName, options: ConvertOptions, settings: DocumentSettings) -> None:
+    with tempfile.TemporaryDirectory(prefix="corral-doc-") as name:
+        folder = Path(name)
+        document = await _obtain(source, folder, settings)
+        named = PurePosixPath(unquote(urlsplit(source).path)).name
+        async with app.document_parser(settings) as parser:
+            parsed = await parser.parse(document, name=named, options=options, folder=folder, report=_progress())
+        for warning in parsed.warnings:
+            click.echo(f"warning: {warning}", err=True)
+        sys.stdout.write(parsed.outputs[output].read_text())
+
+
+async def _obtain(source: str, folder: Path, settings: DocumentSettings) -> Path:
+    if urlsplit(source).scheme in {"http", "https"}:
+        async with app.source_fetcher(settings) as fetcher:
+            await fetcher.fetch(source, folder / "source")
+        return folder / "source"
+    if not Path(source).is_file():
+        raise FileMissing(f"there is no file {source}")
+    return Path(source)
+
+
+def _progress() -> Callable[[Progress], Awaitable[None]]:
+    # Only a person at a terminal wants to see it; a pipe wants the document alone.
+    watched = sys.stderr.isatty()
+
+    async def report(progress: Progress) -> None:
+        if watched:
+            click.echo(f"\r{progress.done} of {progress.total} {progress.unit} ", err=True, nl=False)
+
+    return report

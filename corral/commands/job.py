@@ -1,0 +1,133 @@
+"""``corral enqueue`` and ``corral job``: add jobs and look after them, over the API."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from corral.commands.connection import call, explained, of_the_api
+from producers.client import Corral
+from schemas.envelope import Callback
+from schemas.job_status import JobState, JobStatus
+
+_UPLOAD = "@"
+
+
+@click.command()
+@click.argument("kind")
+@click.argument("payload", required=False, default="{}")
+@click.option("--callback", "callback_url", metavar="URL", help="Who hears of the job's end.")
+@click.option("--key", metavar="KEY", help="Idempotency key: the same key means the same job.")
+@click.option("--wait", is_flag=True, help="Follow the job and print its result; exit 1 when it failed.")
+@of_the_api
+@explained
+def enqueue(  # noqa: PLR0913 - each is an option of the command
+    kind: str,
+    payload: str,
+    callback_url: str | None,
+    key: str | None,
+    *,
+    wait: bool,
+    api_url: str,
+    token: str | None,
+) -> None:
+    """Add a job of KIND and print its id.
+
+    PAYLOAD is JSON, or - for standard input. In it "@FILE" stands for a file: it is uploaded and
+    its reference put in its place.
+
+    \b
+    corral enqueue documents.convert '{"source": {"file": "@report.pdf"}}' --wait
+    """
+    content = _payload(payload)
+    callback = Callback.model_validate({"url": callback_url}) if callback_url else None
+
+    async def step(corral: Corral) -> None:
+        filled = await _uploaded(content, corral)
+        job_id = await corral.enqueue(kind, filled, callback=callback, idempotency_key=key)
+        if not wait:
+            click.echo(job_id)
+            return
+        status = await _follow(job_id, corral)
+        if status.state is not JobState.COMPLETED:
+            raise click.ClickException(str(status.error or f"the job is {status.state}"))
+        click.echo(json.dumps(await corral.result(job_id), indent=2))
+
+    call(api_url, token, step)
+
+
+@click.group()
+def job() -> None:
+    """Look after jobs."""
+
+
+@job.command()
+@click.argument("job_id")
+@click.option("--follow", is_flag=True, help="Print what happens until the job has ended.")
+@of_the_api
+@explained
+def show(job_id: str, *, follow: bool, api_url: str, token: str | None) -> None:
+    """Print a job's state, progress, attempts, times, and its result when it has one."""
+
+    async def step(corral: Corral) -> None:
+        status = await (_follow(job_id, corral) if follow else corral.status(job_id))
+        shown: dict[str, Any] = status.model_dump(mode="json", exclude_none=True, exclude={"links"})
+        if status.state is JobState.COMPLETED:
+            shown["result"] = await corral.result(job_id)
+        click.echo(json.dumps(shown, indent=2))
+
+    call(api_url, token, step)
+
+
+@job.command()
+@click.argument("job_id")
+@of_the_api
+@explained
+def logs(job_id: str, api_url: str, token: str | None) -> None:
+    """Print what the job's handler wrote."""
+    for line in call(api_url, token, lambda corral: corral.logs(job_id)):
+        click.echo(line)
+
+
+@job.command()
+@click.argument("job_id")
+@of_the_api
+@explained
+def cancel(job_id: str, api_url: str, token: str | None) -> None:
+    """Ask for a job's end, wherever it runs."""
+    click.echo(call(api_url, token, lambda corral: corral.cancel(job_id)).state)
+
+
+def _payload(text: str) -> Any:  # noqa: ANN401 - any JSON
+    given = click.get_text_stream("stdin").read() if text == "-" else text
+    try:
+        return json.loads(given)
+    except ValueError as error:
+        raise click.BadParameter(f"PAYLOAD is not JSON: {error}") from error
+
+
+async def _uploaded(value: Any, corral: Corral) -> Any:  # noqa: ANN401 - any JSON
+    match value:
+        case dict():
+            return {key: await _uploaded(item, corral) for key, item in value.items()}
+        case list():
+            return [await _uploaded(item, corral) for item in value]
+        case str() if value.startswith(_UPLOAD):
+            path = Path(value.removeprefix(_UPLOAD))
+            if not path.is_file():
+                raise click.BadParameter(f"there is no file {path}")
+            return (await corral.upload(path)).ref
+        case _:
+            return value
+
+
+async def _follow(job_id: str, corral: Corral) -> JobStatus:
+    status = await corral.status(job_id)
+    async for event in corral.events(job_id):
+        if event.progress:
+            click.echo(f"{event.progress.done} of {event.progress.total} {event.progress.unit}", err=True)
+        elif event.status:
+            status = event.status
+            click.echo(status.state, err=True)
+    return status
