@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-from corral.child_process import bound_to_this_process
+from producers.child_process import bound_to_this_process
 
 _STOP_S = 35.0
 _FIRST_RESTART_S, _LAST_RESTART_S = 0.5, 30.0

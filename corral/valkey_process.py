@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from corral.child_process import Lifeline, bound_to_this_process
+from producers.child_process import Lifeline, bound_to_this_process
 from corral.valkey_answer import Answer, ask
 from corral.valkey_folder import ValkeyFolder
 from schemas.errors import EngineUnavailable, Misconfigured

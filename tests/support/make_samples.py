@@ -29,7 +29,7 @@ _CHAPTERS = (
     (
         "1 Summary",
         (
-            "This report shows how a fleet of workers has served its queues over four quarters. The number of jobs has "
+            "This report shows how a fleet of workers has served its queues over four quarters. The number of jobs "
             "grown by a third, while the number of retries has fallen. No accepted job was lost."
         ),
         (
@@ -40,20 +40,20 @@ _CHAPTERS = (
     (
         "2 Method",
         (
-            "Counts are taken from the ledger at the end of each quarter. A retry is counted once for each attempt after "
-            "the first. A dead letter is a job that no attempt could complete."
+            "Counts are taken from the ledger at the end of each quarter. A retry is counted once for each "
+            "attempt after the first. A dead letter is a job that no attempt could complete."
         ),
         (
-            "Documents were converted in child processes with limits on memory and time. A document that broke its parser "
-            "ended one attempt and nothing else."
+            "Documents were converted in child processes with limits on memory and time. A document that broke its "
+            "parser ended one attempt and nothing else."
         ),
     ),
 )
 _OUTLOOK = (
     "4 Outlook",
     (
-        "The fleet will be moved to machines with more cores in spring. The queues stay where they are. Callbacks will be "
-        "delivered from a lane of their own, so that a slow receiver delays nobody else."
+        "The fleet will be moved to machines with more cores in spring. The queues stay where they are. Callbacks "
+        "will be delivered from a lane of their own, so that a slow receiver delays nobody else."
     ),
     "Readers who miss a figure will find it in the ledger, which keeps every attempt of every job.",
 )

@@ -92,7 +92,16 @@ def is_running(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    listed = subprocess.run(
-        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    return listed.stdout.strip() != "" and not listed.stdout.startswith("Z")
+    return _state(pid) not in {"", "Z"}
+
+
+def _state(pid: int) -> str:
+    """Give the first letter of a process's state, from the kernel where it shows it: ps may be missing."""
+    if Path("/proc/self/stat").exists():
+        try:
+            # The name before it, in parentheses, may hold anything.
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return ""
+    listed = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return listed.stdout[:1]
