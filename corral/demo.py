@@ -19,6 +19,7 @@ from schemas.job_status import JobState, JobStatus
 from schemas.jobs.documents import ConvertDocument, ConvertedDocument, FileSource
 
 _CALLBACK_S = 60.0
+_WIDTH = 120
 _SAMPLES: dict[str, JobState] = {
     "report.pdf": JobState.COMPLETED,
     "scan.pdf": JobState.COMPLETED,
@@ -116,16 +117,16 @@ class Demo:
 
 def demo(data_folder: Path) -> bool:
     """Run the demo; True when every job ended as it should and told so."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, width=_WIDTH)
     begun = time.monotonic()
     results = data_folder / "results"
     results.mkdir(parents=True, exist_ok=True)
-    with running(data_folder, api_port=free_port()) as stack:
+    with running(data_folder, api_port=free_port(), log_level="warning") as stack:
         console.print(f"Corral is up at {stack.api_url}: embedded Valkey, the API, a worker.\n")
-        walks = asyncio.run(Demo(stack, results, lambda line: console.print(line, markup=False)).run())
+        walks = asyncio.run(Demo(stack, results, lambda line: console.print(line, markup=False, soft_wrap=True)).run())
     console.print()
     console.print(_table(walks))
-    console.print(f"The Markdown of each document lies in {results}, everything else in {data_folder}.")
+    console.print(f"The Markdown of each document lies in {results}, everything else in {data_folder}.", soft_wrap=True)
     good = all(walk.as_it_should_be for walk in walks)
     verdict = "Every job ended as it should" if good else "NOT every job ended as it should"
     console.print(f"{verdict}, in {time.monotonic() - begun:.1f} s. broken.pdf has to fail: that is its part.")

@@ -40,7 +40,7 @@ class Stack:
 
 
 @contextmanager
-def running(data_folder: Path, *, api_port: int) -> Iterator[Stack]:
+def running(data_folder: Path, *, api_port: int, log_level: str = "info") -> Iterator[Stack]:
     """Run a stack whose whole state lies in ``data_folder``, for the length of a ``with`` block.
 
     Settings in the environment win over ours; with ``CORRAL_REDIS_URL`` there is no embedded server.
@@ -55,6 +55,7 @@ def running(data_folder: Path, *, api_port: int) -> Iterator[Stack]:
         environment = {
             # Callbacks and sources of a developer are on this machine.
             "CORRAL_ALLOW_LOOPBACK": "true",
+            "CORRAL_LOG_LEVEL": log_level,
             **os.environ,
             "CORRAL_REDIS_URL": redis_url,
             "CORRAL_DATA_FOLDER": str(data_folder),

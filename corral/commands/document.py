@@ -47,7 +47,7 @@ async def _convert(source: str, output: OutputName, options: ConvertOptions, set
             parsed = await parser.parse(document, name=named, options=options, folder=folder, report=_progress())
         for warning in parsed.warnings:
             click.echo(f"warning: {warning}", err=True)
-        sys.stdout.write(parsed.outputs[output].read_text())
+        click.echo(parsed.outputs[output].read_text().rstrip("\n"))
 
 
 async def _obtain(source: str, folder: Path, settings: DocumentSettings) -> Path:

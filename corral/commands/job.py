@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import ValidationError
 
 from corral.commands.connection import call, explained, of_the_api
 from producers.client import Corral
-from schemas.envelope import Callback
+from schemas.envelope import Callback, describe
 from schemas.job_status import JobState, JobStatus
 
 _UPLOAD = "@"
@@ -41,7 +42,7 @@ def enqueue(  # noqa: PLR0913 - each is an option of the command
     corral enqueue documents.convert '{"source": {"file": "@report.pdf"}}' --wait
     """
     content = _payload(payload)
-    callback = Callback.model_validate({"url": callback_url}) if callback_url else None
+    callback = _callback(callback_url)
 
     async def step(corral: Corral) -> None:
         filled = await _uploaded(content, corral)
@@ -97,6 +98,15 @@ def logs(job_id: str, api_url: str, token: str | None) -> None:
 def cancel(job_id: str, api_url: str, token: str | None) -> None:
     """Ask for a job's end, wherever it runs."""
     click.echo(call(api_url, token, lambda corral: corral.cancel(job_id)).state)
+
+
+def _callback(url: str | None) -> Callback | None:
+    if url is None:
+        return None
+    try:
+        return Callback.model_validate({"url": url})
+    except ValidationError as error:
+        raise click.BadParameter(f"--callback: {describe(error)}") from error
 
 
 def _payload(text: str) -> Any:  # noqa: ANN401 - any JSON
