@@ -19,6 +19,17 @@ def alive(pid: int) -> bool:
     return _parent(pid) is not None
 
 
+def environment(pid: int) -> str:
+    """Give the environment that a process was started with."""
+    return Path(f"/proc/{pid}/environ").read_text(encoding="utf-8")
+
+
+def interfaces(pid: int) -> list[str]:
+    """Name the network interfaces that a process sees."""
+    lines = Path(f"/proc/{pid}/net/dev").read_text(encoding="utf-8").splitlines()[2:]
+    return [line.split(":")[0].strip() for line in lines]
+
+
 def _ids() -> list[int]:
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
 

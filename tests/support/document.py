@@ -42,10 +42,11 @@ def sample(name: str, folder: Path) -> Path:
 def long_pdf(folder: Path, *, pages: int, name: str = "long.pdf") -> Path:
     """Make a PDF that takes about a fifth of a second a page."""
     document = pymupdf.open()
-    for number in range(1, pages + 1):
-        page = document.new_page()
-        for line in range(40):
-            page.insert_text((60, 60 + 17 * line), f"Line {line} of page {number} of a long document.")
+    page = document.new_page()
+    for line in range(40):
+        page.insert_text((60, 60 + 17 * line), f"Line {line} of each page of a long document.")
+    for _ in range(pages - 1):
+        document.fullcopy_page(0)
     path = folder / name
     document.save(str(path))
     return path
@@ -55,7 +56,8 @@ def encrypted_pdf(folder: Path) -> Path:
     """Make a PDF that needs a password."""
     path = folder / "encrypted.pdf"
     with pymupdf.open(SAMPLES / "report.pdf") as document:
-        document.save(str(path), encryption=pymupdf.PDF_ENCRYPT_AES_256, user_pw="open", owner_pw="sesame")
+        aes_256: int = pymupdf.mupdf.PDF_ENCRYPT_AES_256
+        document.save(str(path), encryption=aes_256, user_pw="open", owner_pw="sesame")
     return path
 
 

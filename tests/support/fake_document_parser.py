@@ -21,7 +21,7 @@ class FakeDocumentParser(DocumentParser):
     ) -> ParsedDocument:
         """Pretend to parse; every output holds the document's name."""
         kind = sniff(document, name)
-        pages = _pages(document.read_bytes(), options) if kind is Format.PDF else 0
+        pages = _pages(document, options) if kind is Format.PDF else 0
         for done in range(pages + 1 if pages else 0):
             await report(Progress(done=done, total=pages, unit="pages"))
         outputs = {output: folder / _FILES[output] for output in options.outputs}
@@ -39,7 +39,8 @@ class FakeDocumentParser(DocumentParser):
         )
 
 
-def _pages(content: bytes, options: ConvertOptions) -> int:
+def _pages(document: Path, options: ConvertOptions) -> int:
+    content = document.read_bytes()
     if b"/Encrypt" in content:
         raise DocumentEncrypted("the document needs a password: save it without one")
     pages = len(_PAGE.findall(content))

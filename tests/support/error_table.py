@@ -1,0 +1,95 @@
+"""``python -m tests.support.error_table``: writes docs/reference/errors.md from the classes that raise.
+
+Each row comes from a class: its code, its HTTP status where the API answers with it, what it means
+and what may be done. A test checks that the file is what this program would write.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import producers
+import worker.handlers
+from producers.problem import STATUS
+from producers.refusal import Refusal
+from schemas.errors import Cancelled, CorralError, Misconfigured, Permanent, Retryable
+
+FILE = Path(__file__).parents[2] / "docs" / "reference" / "errors.md"
+
+_INTRODUCTION = """\
+# Errors
+
+<!-- Made by `python -m tests.support.error_table` from the classes; edit those. -->
+
+A code is stable; a message is for people and may change. The API answers a request that it turns down with
+`application/problem+json` (RFC 9457):
+
+```json
+{"type": "about:blank", "title": "Not Found", "status": 404, "code": "job_not_found",
+ "detail": "there is no job documents_42; it may have ended days ago", "request_id": "01jd..."}
+```
+
+`request_id` is also in the header `X-Request-Id` and in every line of the log. A 503 has `Retry-After`. `errors` lists the
+fields that are wrong.
+"""
+_OF_JOBS = """
+## Of jobs
+
+In `error.code` of `GET /v1/jobs/{id}` and of callbacks. Some are answers to requests as well: those have a status.
+"""
+_OF_REQUESTS = """
+## Of requests alone
+"""
+
+
+def table() -> str:
+    """Give the whole page."""
+    jobs = [_row(cls.code, STATUS.get(cls), _again(cls), cls.__doc__) for cls in _classes(CorralError)]
+    requests = [_row(cls.code, cls.status, None, cls.__doc__) for cls in _classes(Refusal)]
+    return "\n".join(
+        [_INTRODUCTION + _OF_JOBS, _head("again"), *sorted(jobs), _OF_REQUESTS, _head(None), *sorted(requests), ""]
+    )
+
+
+def codes() -> list[str]:
+    """Give every code there is, one for each class."""
+    return [cls.code for root in (CorralError, Refusal) for cls in _classes(root)]
+
+
+def _classes(root: type) -> Iterator[type]:
+    for package in (producers, worker.handlers):
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not found.name.endswith("__main__"):
+                importlib.import_module(found.name)
+    waiting = [root]
+    while waiting:
+        cls = waiting.pop()
+        waiting += cls.__subclasses__()
+        # Tests raise errors of their own; the client's are on the other side of the wire.
+        ours = cls.__module__.partition(".")[0] in {"schemas", "producers", "worker"}
+        if ours and cls.__module__ != "producers.client" and cls not in {CorralError, Refusal, Retryable, Permanent}:
+            yield cls
+
+
+def _again(cls: type) -> str:
+    if issubclass(cls, Retryable):
+        return "by itself"
+    return {Cancelled: "was asked to end", Misconfigured: "when it is mended"}.get(cls, "no")
+
+
+def _head(again: str | None) -> str:
+    columns = ["code", "status", *(["tried again"] if again else []), "what it means", "remedy"]
+    return f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}"
+
+
+def _row(code: str, status: int | None, again: str | None, docstring: str | None) -> str:
+    meaning, _, remedy = " ".join((docstring or "").split()).partition(" Remedy: ")
+    cells = [f"`{code}`", str(int(status)) if status else "", *([again] if again else []), meaning, remedy]
+    return f"| {' | '.join(cell.replace('``', '`') for cell in cells)} |"
+
+
+if __name__ == "__main__":
+    FILE.parent.mkdir(parents=True, exist_ok=True)
+    FILE.write_text(table())
+    print(f"{FILE.name}: {len(codes())} codes")  # noqa: T201 - a program says what it did

@@ -1,0 +1,73 @@
+"""An HTTP receiver on loopback that answers as told: late, hugely, with a redirect, or not at all."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer. Of a ``hangs`` there is never one; ``size_bytes`` is promised and sent as it is read."""
+
+    status: int = HTTPStatus.NO_CONTENT
+    headers: tuple[tuple[str, str], ...] = ()
+    size_bytes: int = 0
+    hangs: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as it came, with its headers in lower case."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class HttpReceiver:
+    """What came, in order; ``answers`` are the next ones, and then it is 204."""
+
+    url: str = ""
+    requests: list[Request] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+    sent_bytes: int = 0
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            self.requests.append(await _read(reader))
+            answer = self.answers.pop(0) if self.answers else Answer()
+            if answer.hangs:
+                await reader.read()
+                return
+            headers = (*answer.headers, ("content-length", str(answer.size_bytes)), ("connection", "close"))
+            lines = [f"HTTP/1.1 {int(answer.status)} X", *(f"{name}: {value}" for name, value in headers)]
+            writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+            while self.sent_bytes < answer.size_bytes:
+                writer.write(bytes(65_536))
+                await writer.drain()
+                self.sent_bytes += 65_536
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the other side has had enough
+        finally:
+            writer.close()
+
+
+async def _read(reader: asyncio.StreamReader) -> Request:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    first, *lines = head.strip().split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    body = await reader.readexactly(int(headers.get("content-length", "0")))
+    return Request(first.split()[1], headers, body)
+
+
+@asynccontextmanager
+async def receiving() -> AsyncIterator[HttpReceiver]:
+    """Receive on a free port of loopback, in this event loop."""
+    receiver = HttpReceiver()
+    async with await asyncio.start_server(receiver._serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        receiver.url = f"http://127.0.0.1:{port}/callbacks"
+        yield receiver

@@ -1,0 +1,61 @@
+"""A DOCX that would blow up is refused before a parser sees it."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from schemas.errors import DocumentTooLarge, DocumentUnreadable
+from worker.parser.docx_check import check_docx
+from worker.parser.limit import ParserLimits
+
+LIMITS = ParserLimits(max_zip_entries=10, max_unpacked_bytes=30_000_000, max_paragraphs=100)
+BODY = "word/document.xml"
+
+
+def docx(folder: Path, parts: dict[str, bytes]) -> Path:
+    """Write a compressed archive."""
+    path = folder / "letter.docx"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_an_ordinary_letter_is_accepted(tmp_path: Path) -> None:
+    """As many paragraphs as the limit allows are fine."""
+    check_docx(docx(tmp_path, {BODY: b"<w:p/><w:pPr>" + b"<w:p>a</w:p>" * 100}), LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("parts", "limit"),
+    [
+        ({BODY: b"<w:p>a</w:p>" * 101}, "100 paragraphs"),
+        ({BODY: b'<w:p w:rsidR="1">a</w:p>' * 101}, "100 paragraphs"),
+        ({BODY: b"", **{f"word/media/{n}.png": b"" for n in range(10)}}, "10 parts"),
+        ({BODY: b"", "a": b"\0" * 15_000_000}, "200-fold"),
+        ({BODY: b"", "a": b"\0" * 31_000_000}, "30000000 bytes"),
+    ],
+)
+def test_what_is_beyond_a_limit_is_refused(parts: dict[str, bytes], limit: str, tmp_path: Path) -> None:
+    """The message names the limit."""
+    with pytest.raises(DocumentTooLarge, match=limit):
+        check_docx(docx(tmp_path, parts), LIMITS)
+
+
+def test_a_torn_archive_is_unreadable(tmp_path: Path) -> None:
+    """An upload that broke off is no DOCX."""
+    path = docx(tmp_path, {BODY: b"<w:p>a</w:p>" * 50})
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(DocumentUnreadable):
+        check_docx(path, LIMITS)
+
+
+def test_damaged_bytes_are_unreadable(tmp_path: Path) -> None:
+    """The directory may be whole and the content not."""
+    path = docx(tmp_path, {BODY: bytes(range(256)) * 50})
+    content = bytearray(path.read_bytes())
+    content[60:90] = b"\xff" * 30
+    path.write_bytes(content)
+    with pytest.raises(DocumentUnreadable):
+        check_docx(path, LIMITS)

@@ -1,0 +1,48 @@
+"""From a file to a parsed document: sniff, check, read, write."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from schemas.errors import DocumentTooLarge
+from worker.parser.markup import read_docx, read_html, read_markdown, read_text
+from worker.parser.output import write_outputs
+from worker.parser.pdf import read_image, read_pdf
+from worker.parser.reading import Reading
+from worker.parser.request import ParseRequest
+from worker.parser.sniff import Format, sniff
+from worker.ports import ParsedDocument
+
+_READERS: dict[Format, Callable[[ParseRequest], Reading]] = {
+    Format.PDF: read_pdf,
+    Format.DOCX: read_docx,
+    Format.HTML: read_html,
+    Format.MARKDOWN: read_markdown,
+    Format.TEXT: read_text,
+    Format.PNG: read_image,
+    Format.JPEG: read_image,
+    Format.TIFF: read_image,
+}
+
+
+def convert(request: ParseRequest, started: float) -> ParsedDocument:
+    """Convert a document; ``started`` is when, on the monotonic clock.
+
+    Raises:
+        CorralError: one of those that ``DocumentParser.parse`` declares.
+    """
+    if request.document.stat().st_size > request.limits.max_file_bytes:
+        raise DocumentTooLarge(f"the file is over {request.limits.max_file_bytes} bytes: split it")
+    kind = sniff(request.document, request.name)
+    reading = _READERS[kind](request)
+    outputs = write_outputs(reading.document, request.options.outputs, request.folder)
+    return ParsedDocument(
+        format=str(kind),
+        media_type=kind.media_type,
+        title=reading.title or Path(request.name).stem,
+        pages=reading.pages,
+        ocr_pages=reading.ocr_pages,
+        outputs=outputs,
+        warnings=reading.warnings,
+        parse_s=round(time.monotonic() - started, 3),
+    )

@@ -1,0 +1,103 @@
+"""Gives pages that have no text an invisible text layer, by OCR, just before they are read."""
+
+from typing import Protocol
+
+import pymupdf
+
+from schemas.jobs.documents import OcrMode
+from worker.parser.ocr_word import Word
+from worker.parser.pdf_backend import MuPdfPageBackend
+from worker.parser.rapidocr_reader import RapidOcrReader
+from worker.parser.request import ParseRequest
+from worker.parser.tesseract_reader import TesseractReader
+
+_DPI = 200
+# A poster at 200 dpi would be gigabytes of pixels; OCR gains nothing beyond this.
+_MAX_PIXELS = 20_000_000
+_POINTS_PER_INCH = 72
+_INVISIBLE = 3
+
+
+class OcrReader(Protocol):
+    """Reads the words in an image."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the owner should know about how the pages were read."""
+
+    def read(self, pixmap: pymupdf.Pixmap) -> list[Word]:
+        """Find the words, with boxes in pixels."""
+
+
+class OcrPass:
+    """OCR of one document; ``pages`` are those that were read, in order."""
+
+    def __init__(self, request: ParseRequest) -> None:
+        """Load nothing yet: most documents need no OCR."""
+        self.pages: list[int] = []
+        self._request = request
+        self._reader: OcrReader | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the owner should know about how the pages were read."""
+        return self._reader.warnings if self._reader else ()
+
+    def prepare(self, backend: MuPdfPageBackend) -> None:
+        """Read a page by OCR if its turn has come."""
+        if not _wanted(backend.page, self._request.options.ocr):
+            return
+        if self._reader is None:
+            self._reader = _reader(self._request)
+        scale = _scale(backend.page)
+        pixmap = backend.page.get_pixmap(matrix=pymupdf.Matrix(scale, scale), alpha=False)
+        words = self._reader.read(pixmap)
+        # Always a page of its own, made of the picture: what text there was is gone, with it the
+        # page's rotation, and nothing is drawn twice.
+        backend.page = _page_of(pixmap, scale)
+        for word in words:
+            _write(backend.page, word, scale)
+        self.pages.append(backend.page_no)
+
+
+def _wanted(page: pymupdf.Page, mode: OcrMode) -> bool:
+    match mode:
+        case "never":
+            return False
+        case "force":
+            return True
+        case "auto":
+            return not page.get_text().strip() and bool(page.get_image_info() or page.get_cdrawings())
+
+
+def _reader(request: ParseRequest) -> OcrReader:
+    if request.tesseract:
+        return TesseractReader(request.tesseract, request.options.languages)
+    return RapidOcrReader(request.options.languages)
+
+
+def _scale(page: pymupdf.Page) -> float:
+    area = max(page.rect.width * page.rect.height, 1.0)
+    return float(min(_DPI / _POINTS_PER_INCH, (_MAX_PIXELS / area) ** 0.5))
+
+
+def _page_of(pixmap: pymupdf.Pixmap, scale: float) -> pymupdf.Page:
+    document = pymupdf.open()
+    page = document.new_page(width=pixmap.width / scale, height=pixmap.height / scale)
+    page.insert_image(page.rect, pixmap=pixmap)
+    return page
+
+
+def _write(page: pymupdf.Page, word: Word, scale: float) -> None:
+    left, top, right, bottom = (edge / scale for edge in word.box)
+    font = pymupdf.Font("helv" if word.text.isascii() else "cjk")
+    size = max(bottom - top, 1.0) * 0.8
+    width = font.text_length(word.text, size)
+    if width <= 0 or right <= left:
+        return
+    # The base line lies a fifth of the height above the lower edge; the width is stretched to fit.
+    origin = pymupdf.Point(left, bottom - (bottom - top) * 0.2)
+    writer = pymupdf.TextWriter(page.rect)
+    writer.append(origin, word.text, font=font, fontsize=size)
+    stretch = pymupdf.Matrix((right - left) / width, 1)
+    writer.write_text(page, render_mode=_INVISIBLE, morph=(origin, stretch))

@@ -1,0 +1,109 @@
+"""Reader of PDF, and of images as PDF pages."""
+
+from io import BytesIO
+from pathlib import Path
+
+import pymupdf
+from docling.datamodel.base_models import InputFormat
+from docling.datamodel.document import InputDocument
+from PIL import Image
+
+from schemas.errors import DocumentEncrypted, DocumentTooLarge, DocumentUnreadable
+from worker.parser.ocr import OcrPass
+from worker.parser.pdf_backend import MuPdfDocumentBackend
+from worker.parser.pdf_pipeline import SerialPdfPipeline
+from worker.parser.progress_file import write_progress
+from worker.parser.reading import Reading, title_of
+from worker.parser.request import ParseRequest
+
+_Facts = tuple[str, tuple[str, ...]]
+
+pymupdf.TOOLS.mupdf_display_errors(on=False)
+pymupdf.TOOLS.mupdf_display_warnings(on=False)
+
+
+def read_pdf(request: ParseRequest) -> Reading:
+    """Read a PDF.
+
+    Raises:
+        DocumentEncrypted: it needs a password.
+        DocumentUnreadable: damaged beyond repair.
+        DocumentTooLarge: more pages than `max_pages`.
+    """
+    content = request.document.read_bytes()
+    stated, warnings = _check(request, content)
+    return _convert(request, content, stated, warnings)
+
+
+def read_image(request: ParseRequest) -> Reading:
+    """Read an image as a document of one page per frame.
+
+    Raises:
+        DocumentUnreadable: the image is damaged.
+        DocumentTooLarge: too many pixels or frames.
+    """
+    _check_image(request)
+    try:
+        with pymupdf.open(request.document) as image:
+            content = image.convert_to_pdf()
+    except (RuntimeError, pymupdf.mupdf.FzErrorBase) as error:
+        raise DocumentUnreadable("the image is damaged: export it again") from error
+    return _convert(request, content, "", ())
+
+
+def _convert(request: ParseRequest, content: bytes, stated: str, warnings: tuple[str, ...]) -> Reading:
+    source = InputDocument(
+        path_or_stream=BytesIO(content),
+        format=InputFormat.PDF,
+        backend=MuPdfDocumentBackend,
+        filename=Path(request.name).name or "document.pdf",
+    )
+    total = source.page_count
+    write_progress(request.scratch, 0, total)
+    ocr = OcrPass(request)
+    pipeline = SerialPdfPipeline(ocr.prepare, lambda done: write_progress(request.scratch, done, total))
+    result = pipeline.execute(source, raises_on_error=True)
+    warnings += pipeline.warnings + ocr.warnings
+    if len(pipeline.unreadable) == total:
+        raise DocumentUnreadable("no page of the document can be read: export it again")
+    if not result.document.texts and not result.document.tables:
+        warnings += ("no text was found",)
+    return Reading(
+        document=result.document,
+        title=title_of(result.document, stated),
+        pages=total,
+        ocr_pages=tuple(ocr.pages),
+        warnings=warnings,
+    )
+
+
+def _check(request: ParseRequest, content: bytes) -> _Facts:
+    try:
+        with pymupdf.open(stream=content, filetype="pdf") as document:
+            if document.needs_pass:
+                raise DocumentEncrypted("the document needs a password: save it without one")
+            _check_pages(document.page_count, request)
+            warnings = ("the file is damaged and was repaired: parts may be missing",) if document.is_repaired else ()
+            return str((document.metadata or {}).get("title") or ""), warnings
+    except (RuntimeError, pymupdf.mupdf.FzErrorBase) as error:
+        raise DocumentUnreadable("the pdf is damaged beyond repair: export it again") from error
+
+
+def _check_pages(pages: int, request: ParseRequest) -> None:
+    if pages == 0:
+        raise DocumentUnreadable("the document has no pages: export it again")
+    if pages > request.options.max_pages:
+        raise DocumentTooLarge(
+            f"the document has {pages} pages, more than max_pages = {request.options.max_pages}: split it"
+        )
+
+
+def _check_image(request: ParseRequest) -> None:
+    try:
+        with Image.open(request.document) as image:
+            frames, pixels = getattr(image, "n_frames", 1), image.width * image.height
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DocumentUnreadable("the image is damaged or absurdly large: export it again") from error
+    _check_pages(frames, request)
+    if pixels > request.limits.max_pixels:
+        raise DocumentTooLarge(f"the image has over {request.limits.max_pixels} pixels: scale it down")
