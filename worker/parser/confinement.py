@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from producers.child_process import die_with_parent
 from worker.parser.limit import ParserLimits
 
-_PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
@@ -26,7 +26,7 @@ def confine(limits: ParserLimits) -> None:
     _silence()
     if sys.platform == "linux":
         _let_server_end()
-        die_with_parent()
+        die_with_parent(signal.SIGKILL)
         _cut_network()
         _libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     _limit(resource.RLIMIT_AS, limits.memory_bytes)
@@ -34,17 +34,6 @@ def confine(limits: ParserLimits) -> None:
     _limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
     # A core file would hold the document.
     _limit(resource.RLIMIT_CORE, 0)
-
-
-def die_with_parent() -> None:
-    """Have the system kill this process when its parent ends, however that ends."""
-    if sys.platform != "linux":
-        return
-    parent = os.getppid()
-    _libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        # It ended between the two calls, so no signal will ever come.
-        os._exit(1)
 
 
 def network_is_off() -> bool:

@@ -1,12 +1,13 @@
 """OCR by the tesseract command, when the system has one: better on western text, and faster."""
 
 import csv
+import signal
 import subprocess
 from functools import cache
 
 import pymupdf
 
-from worker.parser.confinement import die_with_parent
+from producers.child_process import bound_to_this_process
 from worker.parser.ocr_word import Word
 
 _FALLBACK = "eng"
@@ -77,7 +78,11 @@ class TesseractReader:
     def read(self, pixmap: pymupdf.Pixmap) -> list[Word]:
         """Find the words in an image."""
         done = subprocess.run(  # noqa: S603 - the operator's tesseract, no shell
-            self._command, input=pixmap.tobytes("png"), capture_output=True, check=True, preexec_fn=die_with_parent
+            self._command,
+            input=pixmap.tobytes("png"),
+            capture_output=True,
+            check=True,
+            preexec_fn=bound_to_this_process(signal.SIGKILL),
         )
         rows = csv.DictReader(done.stdout.decode().splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
         return [_word(row) for row in rows if row["level"] == _IS_WORD and row["text"].strip()]
