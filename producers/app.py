@@ -1,18 +1,20 @@
 """Puts the API together: what the routes need is opened here, once, and closed in reverse."""
 
+import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from producers import connection, problem
+from producers import connection, openapi, problem
+from producers.child_process import die_with_parent
+from producers.edge import BodyLimit, HostGuard, Marked
 from producers.engine import Engine
 from producers.enqueue import Enqueue
 from producers.event_feed import EventFeed
 from producers.file_store import DiskFiles
 from producers.log import configure
-from producers.metrics import ApiMetrics, Measured
+from producers.metrics import ApiMetrics
 from producers.routes import event, file, health, job
 from producers.settings import ApiSettings
 from producers.tenant import Door
@@ -20,11 +22,13 @@ from schemas import VERSION
 from schemas import settings as environment
 from schemas.job_spec import Catalogue, catalogue
 
-_LOOPBACK_NAMES = ["localhost", "127.0.0.1", "::1", "[::1]"]
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 def create() -> FastAPI:
     """Make the app that the environment describes; the server calls this in each process."""
+    # Granian's own processes do not notice when the one that started them is killed.
+    die_with_parent(signal.SIGKILL)
     settings = environment.load(ApiSettings)
     configure(settings)
     return build(settings, catalogue())
@@ -54,7 +58,6 @@ def build(settings: ApiSettings, specs: Catalogue) -> FastAPI:
         version=VERSION,
         summary="Put jobs into queues; workers do them and call back.",
         lifespan=lifespan,
-        max_body_size=settings.api_body_limit_bytes,
         # The documentation pages would load scripts from elsewhere; the document itself is ours.
         docs_url=None,
         redoc_url=None,
@@ -66,9 +69,15 @@ def build(settings: ApiSettings, specs: Catalogue) -> FastAPI:
     problem.install(app)
     for router in (job.add_routes(specs), job.router, event.router, file.router, health.router):
         app.include_router(router)
-    app.add_middleware(Measured, metrics=app.state.metrics)
+    openapi.install(app)
+    # The last one added is the first one passed.
+    app.add_middleware(
+        BodyLimit,
+        limit_bytes=settings.api_body_limit_bytes,
+        files_path=file.PATH,
+        file_limit_bytes=settings.api_upload_limit_bytes,
+    )
     if not settings.api_tokens:
-        # Without tokens the one guard is loopback: a page in a browser must not borrow it by
-        # giving its own name our address.
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=_LOOPBACK_NAMES)
+        app.add_middleware(HostGuard, names=_LOOPBACK_NAMES)
+    app.add_middleware(Marked, metrics=app.state.metrics)
     return app

@@ -32,9 +32,7 @@ def die_with_parent(number: signal.Signals, *, parent_pid: int | None = None) ->
     if sys.platform == "linux":
         _ask_the_kernel(number)
     else:
-        watch = threading.Thread(
-            target=_watch_parent, args=(number, expected), name="parent-watch", daemon=True
-        )
+        watch = threading.Thread(target=_watch_parent, args=(number, expected), name="parent-watch", daemon=True)
         watch.start()
     # The parent may have ended before the kernel knew of our wish: then no signal will ever come.
     if os.getppid() != expected:

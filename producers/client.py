@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,17 +24,17 @@ _RECONNECT_S = 0.5
 _BLOCK_BYTES = 1024 * 1024
 
 
-class ApiRefused(CorralError):
+class ApiRefused(CorralError):  # noqa: N818 - it is an answer, not a fault
     """The API said no; ``status`` is its HTTP status. Remedy: the message says it."""
 
     def __init__(self, status: int, code: str, detail: str) -> None:
         """Keep the stable code for programs."""
         super().__init__(detail)
         self.status = status
-        self.code = code  # type: ignore[misc] - here the code is the server's
+        self.code = code  # type: ignore[misc]  # here the code is the server's
 
 
-class ApiUnreachable(CorralError):
+class ApiUnreachable(CorralError):  # noqa: N818 - as ApiRefused
     """The API does not answer. Remedy: start it, or correct its address."""
 
     code = "api_unreachable"
@@ -135,14 +136,18 @@ class Corral:
         """Follow a job until it has ended; goes on by itself when the stream breaks."""
         last_id, ended = "", False
         while not ended:
-            headers = {"Last-Event-ID": last_id} if last_id else {}
             try:
-                async for last_id, event in self._stream(f"/v1/jobs/{job_id}/events", headers):
+                async for event_id, event in self._stream(f"/v1/jobs/{job_id}/events", last_id):
+                    last_id = event_id
                     yield event
                     ended = event.status is not None and event.status.state.final
             except httpx.TransportError as error:
                 if not last_id:
                     raise self._unreachable() from error
+            except ApiRefused as error:
+                # An outage of the queue's server passes; whoever follows already sits it out.
+                if not last_id or error.status != HTTPStatus.SERVICE_UNAVAILABLE:
+                    raise
             if not ended:
                 await asyncio.sleep(_RECONNECT_S)
 
@@ -153,7 +158,8 @@ class Corral:
                 return event.status
         raise ApiUnreachable("the event stream ended before the job")
 
-    async def _stream(self, path: str, headers: dict[str, str]) -> AsyncIterator[tuple[str, JobEvent]]:
+    async def _stream(self, path: str, last_id: str) -> AsyncIterator[tuple[str, JobEvent]]:
+        headers = {"Last-Event-ID": last_id} if last_id else {}
         timeout = httpx.Timeout(_QUIET_S, connect=5.0)
         async with self._http.stream("GET", path, headers=headers, timeout=timeout) as response:
             await _demand_success(response)

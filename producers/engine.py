@@ -3,39 +3,24 @@
 The engine's words (camelCase, milliseconds, its names of states) end here.
 """
 
-import json
 import time
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, cast
 
 from bullmq import FlowProducer, Queue
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.asyncio.client import Pipeline
+from redis.exceptions import RedisError, WatchError
 
+from producers.job_record import CANCEL_FIELD, record
 from schemas import job_id as ids
-from schemas.envelope import DEFAULT_TENANT, Envelope
-from schemas.errors import Cancelled, CorralError, EngineUnavailable, JobError, JobStalled, PayloadInvalid
+from schemas.errors import EngineUnavailable
 from schemas.job_spec import AnySpec, RetrySchedule
-from schemas.job_status import JobRecord, JobState, JobStatus, Progress
+from schemas.job_status import JobRecord
 
-# The field of a job's hash that says when somebody asked for its end; the worker looks for it.
-CANCEL_FIELD = "corralCancelledAt"
-
-_STATES = {
-    "waiting": JobState.WAITING,
-    "prioritized": JobState.WAITING,
-    "waiting-children": JobState.WAITING,
-    "delayed": JobState.DELAYED,
-    "active": JobState.ACTIVE,
-    "completed": JobState.COMPLETED,
-    "failed": JobState.FAILED,
-}
-
-# What the engine's own script writes when workers have died under a job too often.
-_STALLED = "job stalled more than allowable limit"
+__all__ = ["CANCEL_FIELD", "Engine", "NewJob", "answering"]
 
 # A flag on a job that is gone would leave a hash that nobody owns: look and write in one step.
 _REQUEST_CANCEL = """
@@ -67,18 +52,37 @@ class Engine:
         self._queues: dict[str, Queue] = {}
 
     async def add(self, job: NewJob) -> None:
-        """Write a job, and its parent, in one transaction. Safe to repeat: an id is added once.
+        """Write a job of a new id, and its parent, in one transaction.
 
         Raises:
             EngineUnavailable: the server did not confirm; the job may or may not be there.
         """
-        node = self._node(job)
-        if job.parent is not None:
-            # Without this option a failed job would keep its parent waiting for ever.
-            node["opts"]["ignoreDependencyOnFailure"] = True
-            node = {**self._node(job.parent), "children": [node]}
-        async with answering():
-            await self._flows.add(node)
+        entries = await self._entries(job)
+        async with answering(), self._redis.pipeline(transaction=True) as pipe:
+            await _put(entries, pipe)
+            await pipe.execute()
+
+    async def add_once(self, job: NewJob) -> bool:
+        """Write a job unless one of its id is there, whoever tries at the same time; tell whether we did.
+
+        The engine itself takes a known id without a word, but a child that is added again after it
+        failed would keep its parent from ever ending.
+
+        Raises:
+            EngineUnavailable: the server did not confirm; it is safe to try again.
+        """
+        entries = await self._entries(job)
+        key = self._key(job.spec.queue, job.id)
+        async with answering(), self._watching(key) as pipe:
+            if await pipe.exists(key):
+                return False
+            pipe.multi()  # type: ignore[no-untyped-call]  # redis-py's
+            await _put(entries, pipe)
+            try:
+                await pipe.execute()
+            except WatchError:
+                return False
+        return True
 
     async def read(self, job_id: str) -> JobRecord | None:
         """Give a job as it is now, or None when there is none of that id.
@@ -114,7 +118,9 @@ class Engine:
             if not await cast("Awaitable[int]", self._redis.eval(*args)):
                 return False
             if await self._queue(queue).getJobState(engine_id) == "delayed":
-                await self._queue(queue).backend.promote(engine_id)
+                # The package's error for a job that has become due by itself in between.
+                with suppress(TypeError):
+                    await self._queue(queue).backend.promote(engine_id)
         return True
 
     async def logs(self, job_id: str, *, limit: int = 1000) -> list[str]:
@@ -165,13 +171,42 @@ class Engine:
         candidates = ids.engine_ids(job_id)
         pipe = self._redis.pipeline(transaction=False)
         for engine_id in candidates:
-            pipe.hgetall(self._key(queue, engine_id))
-        found: list[dict[str, str]] = await pipe.execute()
-        for engine_id, raw in zip(candidates, found, strict=True):
-            # Of all the engine's keys only a job's hash has a name.
-            if "name" in raw:
+            key = self._key(queue, engine_id)
+            pipe.type(key)
+            pipe.hgetall(key)
+        # An id may name a list or a stream of the queue (`documents_wait`): reading that as a hash fails.
+        found = await pipe.execute(raise_on_error=False)
+        for engine_id, type_, raw in zip(candidates, found[::2], found[1::2], strict=True):
+            if isinstance(raw, RedisError) and type_ == "hash":
+                raise raw
+            # Of all the engine's hashes only a job's has a name.
+            if type_ == "hash" and "name" in raw:
                 return engine_id, raw
         return job_id, {}
+
+    @asynccontextmanager
+    async def _watching(self, key: str) -> AsyncIterator[Pipeline]:
+        pipe, whole = self._redis.pipeline(transaction=True), False
+        try:
+            await pipe.watch(key)
+            yield pipe
+            whole = True
+        finally:
+            if not whole and pipe.connection is not None:
+                # To end the watch politely would be to wait for a server that has just been silent.
+                pipe.watching = False
+                await pipe.connection.disconnect(nowait=True)
+            await pipe.reset()
+
+    async def _entries(self, job: NewJob) -> list[dict[str, Any]]:
+        node = self._node(job)
+        if job.parent is not None:
+            # Without this option a failed job would keep its parent waiting for ever.
+            node["opts"]["ignoreDependencyOnFailure"] = True
+            node = {**self._node(job.parent), "children": [node]}
+        entries: list[dict[str, Any]] = []
+        await self._flows.addNode(node, {"parentOpts": None}, None, entries)
+        return entries
 
     def _node(self, job: NewJob) -> dict[str, Any]:
         return {
@@ -192,6 +227,14 @@ class Engine:
         }
 
 
+async def _put(entries: list[dict[str, Any]], pipe: Pipeline) -> None:
+    # As the package's own `addFlow`, but on a pipeline of ours: parents first, each by its script.
+    for entry in entries:
+        scripts = entry["job"].queue.backend.scripts
+        add = scripts.addParentJob if entry["is_parent"] else scripts.addJob
+        await add(entry["job"], pipe)
+
+
 @asynccontextmanager
 async def answering() -> AsyncIterator[None]:
     """Say of any trouble with the server that it is the server that does not answer."""
@@ -206,70 +249,3 @@ def _backoff(spec: AnySpec) -> dict[str, Any]:
     # applies the spec's policy, with jitter, instead.
     first_s = spec.retry.delays_s[0] if isinstance(spec.retry, RetrySchedule) else spec.retry.base_s
     return {"type": "exponential", "delay": round(first_s * 1000)}
-
-
-def record(queue: str, engine_id: str, raw: dict[str, str], engine_state: str) -> JobRecord:
-    """Translate a job's hash and state from the engine's words into ours."""
-    state = _STATES.get(engine_state, JobState.WAITING)
-    failure = failed_with(raw, state)
-    if (failure and failure.code == Cancelled.code) or (CANCEL_FIELD in raw and state in _BEFORE_RUNNING):
-        state = JobState.CANCELLED
-    status = JobStatus(
-        id=ids.public(queue, engine_id),
-        kind=kind_of(queue, raw["name"]),
-        state=state,
-        progress=_progress(raw.get("progress")),
-        attempts=int(raw.get("ats", 0)),
-        error=failure,
-        added_at=_time(raw["timestamp"]) or datetime.now(UTC),
-        started_at=_time(raw.get("processedOn")),
-        finished_at=_time(raw.get("finishedOn")),
-    )
-    result = json.loads(raw["returnvalue"]) if state is JobState.COMPLETED and "returnvalue" in raw else None
-    return JobRecord(status=status, data=_data(raw), result=result)
-
-
-# A worker that takes a flagged job ends it unrun, so for its owner it has ended already.
-_BEFORE_RUNNING = frozenset({JobState.WAITING, JobState.DELAYED})
-
-
-def kind_of(queue: str, name: str) -> str:
-    """Name a job's kind: programs that add jobs plainly may say the verb alone."""
-    return name if name.startswith(f"{queue}.") else f"{queue}.{name}"
-
-
-def failed_with(raw: dict[str, str], state: JobState) -> JobError | None:
-    """Read why a job's last attempt failed; the engine's own reason is a stall."""
-    if state is JobState.COMPLETED or not (text := raw.get("failedReason")):
-        return None
-    return JobError.parse(text, unknown=JobStalled.code if text == _STALLED else CorralError.code)
-
-
-def _data(raw: dict[str, str]) -> dict[str, Any]:
-    data = json.loads(raw.get("data") or "{}")
-    return data if isinstance(data, dict) else {}
-
-
-def tenant_of(found: JobRecord) -> str:
-    """Say whose job it is; one with an envelope that nobody can read belongs to the default tenant."""
-    try:
-        envelope, _ = Envelope.unwrap(found.data)
-    except PayloadInvalid:
-        return DEFAULT_TENANT
-    return envelope.tenant
-
-
-def _progress(text: str | None) -> Progress | None:
-    stored = json.loads(text) if text else None
-    match stored:
-        case {"done": int() as done, "total": int() as total}:
-            return Progress(done=done, total=total, unit=str(stored.get("unit", "steps")))
-        case int() | float() if stored:
-            # Programs that report plainly give a percentage.
-            return Progress(done=round(stored), total=100, unit="percent")
-        case _:
-            return None
-
-
-def _time(milliseconds: str | None) -> datetime | None:
-    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC) if milliseconds else None

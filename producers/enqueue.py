@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from pydantic import BaseModel
 
@@ -12,8 +13,6 @@ from schemas.envelope import Callback, Envelope
 from schemas.errors import Permanent
 from schemas.job_spec import AnySpec
 from schemas.jobs.callbacks import DELIVER, DeliverCallback
-
-_ADDED = ":added"
 
 
 class IdempotencyMismatch(Permanent):
@@ -42,6 +41,23 @@ class Accepted:
     replayed: bool = False
 
 
+@dataclass(frozen=True)
+class _Claim:
+    """What an idempotency key stands for: a request, the job it got, and whether that was added."""
+
+    job_id: str
+    fingerprint: str
+    added: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        job_id, fingerprint, added = text.split(" ")
+        return cls(job_id, fingerprint, added == "added")
+
+    def __str__(self) -> str:
+        return f"{self.job_id} {self.fingerprint} {'added' if self.added else 'claimed'}"
+
+
 class Enqueue:
     """Accepts orders: an answer means that the server has the job."""
 
@@ -53,30 +69,39 @@ class Enqueue:
     async def __call__(self, order: Order) -> Accepted:
         """Add the job, once for each idempotency key.
 
-        The id derives from the key, so every step may be repeated: a crash between claim and
-        add is healed by the caller's next try.
+        The key's claim holds the job's id, so every step may be repeated: a crash between claim
+        and add is healed by the caller's next try. When the claim has run out the key is as new.
 
         Raises:
             IdempotencyMismatch: the key was used for another request.
             EngineUnavailable: the server did not confirm; with a key it is safe to try again.
         """
+        job_id = ids.new(order.spec.queue)
         if order.idempotency_key is None:
-            return await self._add(order, ids.new(order.spec.queue))
-        job_id = ids.derived(order.spec.queue, order.tenant, order.spec.kind, order.idempotency_key)
-        claim, print_ = f"corral:idempotency:{job_id}", fingerprint(order)
-        held = await self._engine.claim(claim, print_, ttl_s=self._idempotency_s)
-        if held is not None and held.removesuffix(_ADDED) != print_:
+            await self._engine.add(_job(order, job_id))
+            return Accepted(job_id)
+        key = _claim_key(order, order.idempotency_key)
+        ours = _Claim(job_id, fingerprint(order))
+        held = await self._engine.claim(key, str(ours), ttl_s=self._idempotency_s)
+        claim = ours if held is None else _Claim.parse(held)
+        if claim.fingerprint != ours.fingerprint:
             raise IdempotencyMismatch("this idempotency key belongs to another request; use a new one")
-        if held is None or not held.endswith(_ADDED):
-            await self._add(order, job_id)
-            await self._engine.settle(claim, print_ + _ADDED)
-        return Accepted(job_id, replayed=held is not None)
+        if not claim.added:
+            # Whoever claimed may be adding at this moment, or have died: only one of us will add.
+            await self._engine.add_once(_job(order, claim.job_id))
+            await self._engine.settle(key, str(replace(claim, added=True)))
+        return Accepted(claim.job_id, replayed=held is not None)
 
-    async def _add(self, order: Order, job_id: str) -> Accepted:
-        envelope = Envelope(tenant=order.tenant, callback=order.callback, traceparent=order.traceparent)
-        job = NewJob(job_id, order.spec, envelope.wrap(order.payload), _callback(order, job_id))
-        await self._engine.add(job)
-        return Accepted(job_id)
+
+def _claim_key(order: Order, idempotency_key: str) -> str:
+    # Hashed, for the key is the caller's: any length, any characters. No part can hold the separator.
+    identity = f"{order.tenant}\x00{order.spec.kind}\x00{idempotency_key}"
+    return f"corral:idempotency:{hashlib.sha256(identity.encode()).hexdigest()}"
+
+
+def _job(order: Order, job_id: str) -> NewJob:
+    envelope = Envelope(tenant=order.tenant, callback=order.callback, traceparent=order.traceparent)
+    return NewJob(job_id, order.spec, envelope.wrap(order.payload), _callback(order, job_id))
 
 
 def _callback(order: Order, job_id: str) -> NewJob | None:

@@ -9,27 +9,34 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import cast
 
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from producers.engine import answering
+from producers.job_record import progress_of
+from schemas.job_status import Progress
+
 log = structlog.get_logger()
+
+# As the server gives them: id and fields.
+_Entries = list[tuple[str, dict[str, str]]]
 
 _BLOCK_MS = 5_000
 _LISTENER_BACKLOG = 256
 _AFTER_TROUBLE_S = 1.0
+_CANCEL_AGAIN_S = 0.05
 
 
 @dataclass(frozen=True)
 class Happening:
-    """One entry of the stream: ``id`` orders it, ``name`` is the engine's word for it."""
+    """One entry of the stream: ``id`` orders it; with ``progress`` or as a hint to look at the job again."""
 
     id: str
-    name: str
     engine_id: str
-    progress: Any = None
+    progress: Progress | None = None
 
 
 @dataclass(eq=False)
@@ -47,6 +54,7 @@ class EventFeed:
         self._prefix = prefix
         self._listeners: dict[str, set[_Listener]] = {}
         self._readers: dict[str, asyncio.Task[None]] = {}
+        self._ending: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def listen(self, queue: str, engine_ids: tuple[str, ...]) -> AsyncIterator[asyncio.Queue[Happening]]:
@@ -54,42 +62,56 @@ class EventFeed:
 
         A listener that lags 256 entries behind loses the newest ones; each entry is only a hint
         to look at the job again.
+
+        Raises:
+            EngineUnavailable: the server does not answer.
         """
         listener = _Listener(frozenset(engine_ids))
-        listeners = self._listeners.setdefault(queue, set())
-        listeners.add(listener)
-        if queue not in self._readers:
-            start = await self.newest(queue)
-            if queue not in self._readers:
-                self._readers[queue] = asyncio.create_task(self._read(queue, start))
+        self._listeners.setdefault(queue, set()).add(listener)
         try:
+            if queue not in self._readers:
+                start = await self.newest(queue)
+                # Another listener may have begun to read while we asked.
+                if queue not in self._readers:
+                    self._readers[queue] = asyncio.create_task(self._read(queue, start), name=f"events of {queue}")
             yield listener.inbox
         finally:
-            listeners.discard(listener)
-            if not listeners and (reader := self._readers.pop(queue, None)):
-                reader.cancel()
+            self._leave(queue, listener)
 
     async def newest(self, queue: str) -> str:
         """Give the id of the stream's newest entry; ``0-0`` for an empty stream."""
-        entries = await self._redis.xrevrange(self._stream(queue), count=1)
-        return str(entries[0][0]) if entries else "0-0"
+        async with answering():
+            entries = cast("_Entries", await self._redis.xrevrange(self._stream(queue), count=1))
+        return entries[0][0] if entries else "0-0"
 
     async def since(self, queue: str, engine_ids: tuple[str, ...], after: str) -> list[Happening] | None:
         """Give what happened to a job after an entry; None when the stream no longer reaches back."""
         stream = self._stream(queue)
-        oldest = await self._redis.xrange(stream, count=1)
-        if oldest and _order(after) < _order(oldest[0][0]):
-            return None
-        entries = await self._redis.xrange(stream, min=f"({after}")
+        async with answering():
+            oldest = cast("_Entries", await self._redis.xrange(stream, count=1))
+            if not oldest or order(after) < order(oldest[0][0]):
+                return None
+            entries = cast("_Entries", await self._redis.xrange(stream, min=f"({after}"))
         return [found for entry in entries if (found := _happening(*entry)).engine_id in engine_ids]
 
     async def aclose(self) -> None:
         """Stop reading."""
-        readers = list(self._readers.values())
-        self._readers.clear()
-        for reader in readers:
-            reader.cancel()
-        await asyncio.gather(*readers, return_exceptions=True)
+        for queue in list(self._readers):
+            self._stop(queue)
+        await asyncio.gather(*self._ending)
+
+    def _leave(self, queue: str, listener: _Listener) -> None:
+        listeners = self._listeners[queue]
+        listeners.discard(listener)
+        if not listeners:
+            del self._listeners[queue]
+            self._stop(queue)
+
+    def _stop(self, queue: str) -> None:
+        if reader := self._readers.pop(queue, None):
+            ending = asyncio.create_task(_end(reader))
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
 
     async def _read(self, queue: str, after: str) -> None:
         stream = self._stream(queue)
@@ -100,10 +122,8 @@ class EventFeed:
                 log.warning("event_feed.interrupted", queue=queue, error=type(error).__name__)
                 await asyncio.sleep(_AFTER_TROUBLE_S)
                 continue
-            for _, entries in answer or []:
-                for entry in entries:
-                    after = entry[0]
-                    self._tell(queue, _happening(*entry))
+            for after, fields in _entries(answer):
+                self._tell(queue, _happening(after, fields))
 
     def _tell(self, queue: str, happening: Happening) -> None:
         for listener in self._listeners.get(queue, ()):
@@ -114,11 +134,32 @@ class EventFeed:
         return f"{self._prefix}:{queue}:events"
 
 
-def _happening(entry_id: str, fields: dict[str, str]) -> Happening:
-    progress = json.loads(fields["data"]) if fields.get("event") == "progress" else None
-    return Happening(entry_id, fields.get("event", ""), fields.get("jobId", ""), progress)
+async def _end(task: asyncio.Task[None]) -> None:
+    # Python 3.11's `wait_for`, with which redis-py sends, may swallow a cancellation.
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=_CANCEL_AGAIN_S)
 
 
-def _order(entry_id: str) -> tuple[int, int]:
+def _entries(answer: object) -> _Entries:
+    # One stream was asked for, so there is one pair of its name and its entries; after silence none.
+    match answer:
+        case [[_, entries]]:
+            return cast("_Entries", entries)
+        case _:
+            return []
+
+
+def order(entry_id: str) -> tuple[int, int]:
+    """Give what entries' ids are compared by."""
     milliseconds, _, sequence = entry_id.partition("-")
     return int(milliseconds), int(sequence or 0)
+
+
+def _happening(entry_id: str, fields: dict[str, str]) -> Happening:
+    try:
+        progress = progress_of(json.loads(fields["data"])) if fields.get("event") == "progress" else None
+    except (KeyError, ValueError, RecursionError):
+        # Anybody's handler may have written it; one bad entry must not end the reading.
+        progress = None
+    return Happening(entry_id, fields.get("jobId", ""), progress)

@@ -1,18 +1,18 @@
 """Files on the local disk, by the SHA-256 of their bytes, each tenant's in a folder of its own.
 
-    <root>/<tenant>/ab/sha256-ab12...        the bytes
-    <root>/<tenant>/ab/sha256-ab12....json   what is known about them
-    <root>/incoming/                         what is being written
+<root>/<tenant>/ab/sha256-ab12...        the bytes
+<root>/<tenant>/ab/sha256-ab12....json   what is known about them
+<root>/incoming/                         what is being written
 """
 
 import asyncio
 import hashlib
 import os
 import tempfile
-from collections.abc import AsyncIterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Self
 from urllib.parse import quote
 
 from schemas.artifact import Artifact
@@ -25,6 +25,11 @@ class FileTooLarge(Permanent):
     """The file is above the limit of one upload. Remedy: split it, or raise the limit."""
 
     code = "file_too_large"
+
+    @classmethod
+    def above(cls, limit_bytes: int) -> Self:
+        """Say what the limit is."""
+        return cls(f"a file may have {limit_bytes:,} bytes at the most")
 
 
 class DiskFiles:
@@ -39,19 +44,19 @@ class DiskFiles:
     async def receive(
         self, tenant: str, chunks: AsyncIterable[bytes], *, media_type: str, name: str, limit_bytes: int
     ) -> tuple[Artifact, bool]:
-        """Store a stream as it comes, in memory of one chunk; tell whether it was new.
+        """Store a stream as it comes, in memory of one block; tell whether it was new.
 
         Raises:
             FileTooLarge: the stream is longer than ``limit_bytes``; nothing is kept of it.
         """
         digest, size_bytes = hashlib.sha256(), 0
         with self._draft() as draft:
-            async for chunk in chunks:
-                size_bytes += len(chunk)
+            async for block in _blocks(chunks):
+                size_bytes += len(block)
                 if size_bytes > limit_bytes:
-                    raise FileTooLarge(f"a file may have {limit_bytes:,} bytes at the most")
+                    raise FileTooLarge.above(limit_bytes)
                 # Hashing and writing release the interpreter's lock, so other requests go on.
-                await asyncio.to_thread(_append, draft, digest, chunk)
+                await asyncio.to_thread(_append, draft, digest, block)
             ref = f"sha256-{digest.hexdigest()}"
             artifact = Artifact(ref=ref, size_bytes=size_bytes, media_type=media_type, name=name)
             new = await asyncio.to_thread(self._keep, draft, tenant, artifact)
@@ -89,14 +94,14 @@ class DiskFiles:
         return Artifact.model_validate_json(_facts(self.path(tenant, ref)).read_bytes())
 
     @contextmanager
-    def _draft(self) -> Iterator[BinaryIO]:
+    def _draft(self) -> Iterator[IO[bytes]]:
         with tempfile.NamedTemporaryFile(dir=self._incoming, delete=False) as draft:
             try:
                 yield draft.file
             finally:
                 Path(draft.name).unlink(missing_ok=True)
 
-    def _keep(self, draft: BinaryIO, tenant: str, artifact: Artifact) -> bool:
+    def _keep(self, draft: IO[bytes], tenant: str, artifact: Artifact) -> bool:
         place = self._place(tenant, artifact.ref)
         if place.is_file() and _facts(place).is_file():
             return False
@@ -108,9 +113,9 @@ class DiskFiles:
             facts.write(artifact.model_dump_json().encode())
             facts.flush()
             os.fsync(facts.fileno())
-            os.replace(facts.name, _facts(place))
+            Path(facts.name).replace(_facts(place))
         # Last, for a file that is there counts as whole.
-        os.replace(draft.name, place)
+        Path(draft.name).replace(place)
         return True
 
     def _place(self, tenant: str, ref: str) -> Path:
@@ -118,10 +123,22 @@ class DiskFiles:
         return self._root / f"tenant-{quote(tenant, safe='')}" / ref[7:9] / ref
 
 
+async def _blocks(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    # A chunk may be as small as a packet: each would cost a change of threads.
+    gathered = bytearray()
+    async for chunk in chunks:
+        gathered += chunk
+        if len(gathered) >= _BLOCK_BYTES:
+            yield bytes(gathered)
+            gathered.clear()
+    if gathered:
+        yield bytes(gathered)
+
+
 def _facts(place: Path) -> Path:
     return place.with_name(f"{place.name}.json")
 
 
-def _append(draft: BinaryIO, digest: "hashlib._Hash", block: bytes) -> None:
+def _append(draft: IO[bytes], digest: "hashlib._Hash", block: bytes) -> None:
     digest.update(block)
     draft.write(block)

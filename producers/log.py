@@ -11,18 +11,30 @@ import structlog
 from schemas.settings import LogSettings
 
 _SECRET_FIELD = re.compile(r"secret|token|password|authorization|api_key", re.IGNORECASE)
-_SECRET_TEXT = re.compile(r"whsec_[A-Za-z0-9+/=]+|(?<=Bearer )\S+|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
+_SECRET_TEXT = re.compile(r"whsec_[A-Za-z0-9+/=]+|(?i:(?<=Bearer ))\S+|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
 _HIDDEN = "[redacted]"
 
 
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Hide secrets: whole fields by name, and in texts whatever looks like one."""
+    """Hide secrets at any depth: whole fields by name, and in texts whatever looks like one."""
     for name, value in event.items():
-        if _SECRET_FIELD.search(name):
-            event[name] = _HIDDEN
-        elif isinstance(value, str):
-            event[name] = _SECRET_TEXT.sub(_HIDDEN, value)
+        event[name] = _HIDDEN if _SECRET_FIELD.search(name) else _redacted(value)
     return event
+
+
+def _redacted(value: object) -> object:
+    match value:
+        case str():
+            return _SECRET_TEXT.sub(_HIDDEN, value)
+        case dict():
+            return redact(None, "", {str(name): inner for name, inner in value.items()})
+        case list() | tuple() | set() | frozenset():
+            return [_redacted(inner) for inner in value]
+        case None | bool() | int() | float():
+            return value
+        case _:
+            # The renderer would take its text as it is.
+            return _SECRET_TEXT.sub(_HIDDEN, str(value))
 
 
 def configure(settings: LogSettings) -> None:
@@ -34,11 +46,12 @@ def configure(settings: LogSettings) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    look: list[structlog.typing.Processor] = (
-        [redact, structlog.dev.ConsoleRenderer()]
-        if pretty
-        else [structlog.processors.format_exc_info, redact, structlog.processors.JSONRenderer()]
-    )
+    look: list[structlog.typing.Processor] = [
+        # First, for a trace may hold a secret as well.
+        structlog.processors.format_exc_info,
+        redact,
+        structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer(),
+    ]
     structlog.configure(
         processors=[*shared, *look],
         wrapper_class=structlog.make_filtering_bound_logger(level),

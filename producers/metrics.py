@@ -1,10 +1,6 @@
 """What an API process counts."""
 
-import time
-from http import HTTPStatus
-
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schemas.job_spec import Catalogue
 
@@ -18,7 +14,10 @@ class ApiMetrics:
         """Show every kind from the start, so that a rate needs no first job to exist."""
         self.registry = CollectorRegistry()
         self.enqueued = Counter(
-            "corral_jobs_enqueued_total", "Jobs that this process has put into a queue.", ["kind"], registry=self.registry
+            "corral_jobs_enqueued_total",
+            "Jobs that this process has put into a queue.",
+            ["kind"],
+            registry=self.registry,
         )
         self.requests = Histogram(
             "corral_api_request_seconds",
@@ -29,29 +28,3 @@ class ApiMetrics:
         )
         for kind in catalogue:
             self.enqueued.labels(kind=kind)
-
-
-class Measured:
-    """Middleware: times each request, and puts the headers on it that every answer has."""
-
-    def __init__(self, app: ASGIApp, metrics: ApiMetrics) -> None:
-        """Wrap an app."""
-        self._app = app
-        self._metrics = metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        begun = time.perf_counter()
-
-        async def measured(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"x-content-type-options", b"nosniff")]
-                route = getattr(scope.get("route"), "path", "none")
-                labels = (scope["method"], route, str(HTTPStatus(message["status"]).value))
-                self._metrics.requests.labels(*labels).observe(time.perf_counter() - begun)
-            await send(message)
-
-        await self._app(scope, receive, measured)

@@ -3,15 +3,24 @@
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from http import HTTPStatus
 
 from python_multipart import MultipartParser
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError, MultipartParseError
 from python_multipart.multipart import parse_options_header
 
-from producers.problem import Refusal
+from producers.file_label import DEFAULT_TYPE
+from producers.refusal import FormInvalid
 
 _LONGEST_HEADER_BYTES = 8 * 1024
+_CALLBACKS = (
+    "on_part_begin",
+    "on_header_field",
+    "on_header_value",
+    "on_header_end",
+    "on_headers_finished",
+    "on_part_data",
+    "on_part_end",
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +57,8 @@ class _Form:
 
     def on_header_end(self) -> None:
         if not self.ended:
-            self.headers[self._name.decode("latin-1").lower()] = self._value.decode("utf-8", "replace")
+            # Byte for byte, for the parser of options takes texts as Latin-1; the name in it is UTF-8.
+            self.headers[self._name.decode("latin-1").lower()] = self._value.decode("latin-1")
         self._name = self._value = b""
 
     def on_headers_finished(self) -> None:
@@ -67,7 +77,7 @@ class _Form:
         """The part's file name; None for a field that is not a file."""
         _, options = parse_options_header(self.headers.get("content-disposition", ""))
         name = options.get(b"filename")
-        return None if name is None else name.decode("utf-8", "replace").replace("\\", "/").rpartition("/")[2]
+        return None if name is None else name.decode("utf-8", "replace")
 
     def _bound(self) -> None:
         if len(self._name) + len(self._value) > _LONGEST_HEADER_BYTES:
@@ -78,21 +88,23 @@ async def first_file(content_type: str, chunks: AsyncIterator[bytes]) -> FilePar
     """Read a form up to its first file; the file's bytes come as they are read from the part.
 
     Raises:
-        Refusal: 422 when the form is broken or has no file.
+        FormInvalid: the form is broken or has no file.
     """
     _, options = parse_options_header(content_type)
     if not (boundary := options.get(b"boundary")):
-        raise _broken("the form has no boundary")
+        raise FormInvalid("the form has no boundary")
     form = _Form()
-    names = ("on_part_begin", "on_header_field", "on_header_value", "on_header_end")
-    names += ("on_headers_finished", "on_part_data", "on_part_end")
-    parser = MultipartParser(boundary, {name: getattr(form, name) for name in names})  # type: ignore[arg-type]
+    callbacks = {name: getattr(form, name) for name in _CALLBACKS}
+    try:
+        parser = MultipartParser(boundary, callbacks)  # type: ignore[arg-type]  # a dict of the right names
+    except FormParserError as error:
+        raise FormInvalid("the form's boundary is too long") from error
     async for chunk in chunks:
         _feed(parser, chunk)
         if form.in_file or form.ended:
-            media_type = form.headers.get("content-type", "application/octet-stream")
+            media_type = form.headers.get("content-type", DEFAULT_TYPE)
             return FilePart(form.filename or "", media_type, _rest(form, parser, chunks))
-    raise _broken("the form has no file; send one in the field 'file'")
+    raise FormInvalid("the form has no file; send one in the field 'file'")
 
 
 async def _rest(form: _Form, parser: MultipartParser, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -103,15 +115,11 @@ async def _rest(form: _Form, parser: MultipartParser, chunks: AsyncIterator[byte
         while form.blocks:
             yield form.blocks.popleft()
     if not form.ended:
-        raise _broken("the form ends in the middle of the file; send it again")
+        raise FormInvalid("the form ends in the middle of the file; send it again")
 
 
 def _feed(parser: MultipartParser, chunk: bytes) -> None:
     try:
         parser.write(chunk)
     except MultipartParseError as error:
-        raise _broken("the form cannot be read as multipart/form-data") from error
-
-
-def _broken(detail: str) -> Refusal:
-    return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "form_invalid", detail)
+        raise FormInvalid("the form cannot be read as multipart/form-data") from error

@@ -4,26 +4,39 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import Scope
 
 from producers.enqueue import IdempotencyMismatch
 from producers.file_store import FileTooLarge
-from schemas.errors import CorralError, EngineUnavailable, FileMissing, PayloadInvalid
+from producers.refusal import BodyInvalid, BodyTooLarge, InternalError, MethodNotAllowed, Refusal, RouteNotFound
+from producers.request_mark import headers_of_every_answer, request_id
+from schemas.errors import CorralError, EngineUnavailable, FileMissing, PayloadInvalid, UnknownKind
 
 log = structlog.get_logger()
 
-_RETRY_AFTER_S = 1
-_STATUS: dict[type[CorralError], HTTPStatus] = {
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 1
+
+STATUS: dict[type[CorralError], HTTPStatus] = {
     EngineUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     IdempotencyMismatch: HTTPStatus.UNPROCESSABLE_ENTITY,
     PayloadInvalid: HTTPStatus.UNPROCESSABLE_ENTITY,
     FileMissing: HTTPStatus.NOT_FOUND,
+    UnknownKind: HTTPStatus.NOT_FOUND,
     FileTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 }
+# What the framework itself refuses.
+_FRAMEWORK: dict[int, type[Refusal]] = {
+    refusal.status: refusal for refusal in (BodyInvalid, BodyTooLarge, RouteNotFound, MethodNotAllowed)
+}
+_MOST_FAULTS = 20
+_LONGEST_FIELD = 200
 
 
 class Fault(BaseModel):
@@ -42,68 +55,90 @@ class Problem(BaseModel):
     code: str = Field(description="Stable; for programs.")
     detail: str = Field(description="For people; may change.")
     errors: list[Fault] = Field(default_factory=list)
-
-
-class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault
-    """A request that the API turns down."""
-
-    def __init__(
-        self, status: HTTPStatus, code: str, detail: str, *, headers: Mapping[str, str] | None = None
-    ) -> None:
-        """Answer with this status, code and detail."""
-        super().__init__(detail)
-        self.status, self.code, self.headers = status, code, headers
+    request_id: str = Field(default="", description="As in `X-Request-Id`; the operator's log has it too.")
 
 
 def answer(
+    scope: Scope,
     status: int,
     code: str,
     detail: str,
     *,
     errors: list[Fault] | None = None,
     headers: Mapping[str, str] | None = None,
-) -> JSONResponse:
-    """Make the response for a problem."""
+) -> Response:
+    """Make the response for a problem with the request of ``scope``."""
     problem = Problem(
-        title=HTTPStatus(status).phrase, status=status, code=code, detail=detail, errors=errors or []
+        title=HTTPStatus(status).phrase,
+        status=status,
+        code=code,
+        detail=detail,
+        errors=errors or [],
+        request_id=request_id(scope),
     )
+    content = problem.model_dump(exclude_defaults=True) | {"type": problem.type}
     return JSONResponse(
-        problem.model_dump(exclude_defaults=True) | {"type": problem.type},
-        status,
-        headers=dict(headers or {}),
-        media_type="application/problem+json",
+        content, status, headers={"Cache-Control": "no-store", **(headers or {})}, media_type=MEDIA_TYPE
     )
+
+
+def refused(scope: Scope, refusal: Refusal) -> Response:
+    """Make the response for a refusal."""
+    return answer(scope, refusal.status, refusal.code, str(refusal), headers=refusal.headers)
 
 
 def install(app: FastAPI) -> None:
     """Make every error of the app leave it as a problem."""
+    app.exception_handler(Refusal)(_refused)
+    app.exception_handler(CorralError)(_failed)
+    app.exception_handler(RequestValidationError)(_invalid)
+    app.exception_handler(HTTPException)(_framework)
+    app.exception_handler(ClientDisconnect)(_gone)
+    app.exception_handler(Exception)(_unforeseen)
 
-    @app.exception_handler(Refusal)
-    async def refused(_: Request, error: Refusal) -> JSONResponse:
-        return answer(error.status, error.code, str(error), headers=error.headers)
 
-    @app.exception_handler(CorralError)
-    async def failed(_: Request, error: CorralError) -> JSONResponse:
-        status = _STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
-        late = status is HTTPStatus.SERVICE_UNAVAILABLE
-        headers = {"Retry-After": str(_RETRY_AFTER_S)} if late else None
-        return answer(status, error.code, str(error), headers=headers)
+async def _refused(request: Request, error: Refusal) -> Response:
+    return refused(request.scope, error)
 
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        faults = [
-            Fault(field=".".join(map(str, fault["loc"])), message=fault["msg"]) for fault in error.errors()
-        ]
-        detail = "; ".join(f"{fault.field}: {fault.message}" for fault in faults[:10])
-        return answer(HTTPStatus.UNPROCESSABLE_ENTITY, PayloadInvalid.code, detail, errors=faults)
 
-    @app.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> JSONResponse:
-        code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
-        return answer(error.status_code, code, str(error.detail), headers=error.headers)
+async def _failed(request: Request, error: CorralError) -> Response:
+    status = STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
+    headers = {}
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        headers = {"Retry-After": str(RETRY_AFTER_S)}
+        log.warning("request.failed", code=error.code, cause=type(error.__cause__).__name__)
+    elif status is HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.error("request.failed", code=error.code, exc_info=error)
+    return answer(request.scope, status, error.code, str(error), headers=headers)
 
-    @app.exception_handler(Exception)
-    async def unforeseen(request: Request, error: Exception) -> JSONResponse:
-        log.error("request.failed", path=request.url.path, exc_info=error)
-        detail = "an unforeseen error; the operator's log has the details"
-        return answer(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", detail)
+
+async def _invalid(request: Request, error: RequestValidationError) -> Response:
+    faults = [Fault(field=_place(fault["loc"]), message=fault["msg"]) for fault in error.errors()[:_MOST_FAULTS]]
+    detail = "; ".join(f"{fault.field}: {fault.message}" for fault in faults[:10])
+    status = STATUS[PayloadInvalid]
+    return answer(request.scope, status, PayloadInvalid.code, detail, errors=faults)
+
+
+async def _framework(request: Request, error: HTTPException) -> Response:
+    refusal = _FRAMEWORK.get(error.status_code, BodyInvalid)
+    return answer(request.scope, error.status_code, refusal.code, str(error.detail), headers=error.headers)
+
+
+async def _gone(_: Request, __: ClientDisconnect) -> Response:
+    # Nobody hears this; it only keeps a caller's broken line from counting as our failure.
+    return Response(status_code=HTTPStatus.BAD_REQUEST)
+
+
+async def _unforeseen(request: Request, error: Exception) -> Response:
+    # This one answer leaves the app outside of all middleware, so the marks are put on it here.
+    log.error("request.failed", code=InternalError.code, request_id=request_id(request.scope), exc_info=error)
+    refusal = InternalError("an unforeseen error; the operator's log has the details")
+    response = refused(request.scope, refusal)
+    response.headers.update(headers_of_every_answer(request.scope))
+    return response
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    # A field's name is the caller's: it may be huge, or no text that UTF-8 can hold.
+    name = ".".join(map(str, location)).encode("utf-8", "replace").decode()
+    return name if len(name) <= _LONGEST_FIELD else f"{name[:_LONGEST_FIELD]}..."

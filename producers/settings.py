@@ -1,12 +1,15 @@
 """The API's settings."""
 
 import ipaddress
+import re
 
 from pydantic import Field, SecretStr, model_validator
 
 from schemas.settings import EngineSettings, FileSettings, LogSettings
 
 _SHORTEST_TOKEN = 24
+# It names a folder of the store, and stands in logs.
+_TENANT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 
 
 class ApiSettings(EngineSettings, FileSettings, LogSettings):
@@ -21,13 +24,21 @@ class ApiSettings(EngineSettings, FileSettings, LogSettings):
     )
     api_upload_limit_bytes: int = Field(default=2 * 1024**3, ge=1, description="Of one file.")
     api_body_limit_bytes: int = Field(default=1024**2, ge=1024, description="Of one JSON body.")
+    api_heartbeat_s: float = Field(
+        default=15, gt=0, le=40, description="A silent event stream says this often that it lives, in seconds."
+    )
     idempotency_s: int = Field(
         default=72 * 3600, ge=60, description="How long an `Idempotency-Key` means the same job."
     )
 
     @model_validator(mode="after")
     def _guard_the_door(self) -> "ApiSettings":
+        tokens = {token.get_secret_value() for token in self.api_tokens.values()}
+        if len(tokens) < len(self.api_tokens):
+            raise ValueError("CORRAL_API_TOKENS: two tenants have the same token; give each its own")
         for tenant, token in self.api_tokens.items():
+            if not _TENANT.match(tenant):
+                raise ValueError(f"CORRAL_API_TOKENS: {tenant!r} is no tenant; use up to 64 of A-Z a-z 0-9 . _ -")
             if len(token.get_secret_value()) < _SHORTEST_TOKEN:
                 raise ValueError(f"CORRAL_API_TOKENS: {tenant!r} has a token under {_SHORTEST_TOKEN} characters")
         if not self.api_tokens and not is_loopback(self.api_host):

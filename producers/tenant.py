@@ -2,18 +2,20 @@
 
 import hashlib
 import hmac
-from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import SecretStr
 
-from producers.engine import Engine, tenant_of
-from producers.problem import Refusal
+from producers.engine import Engine
+from producers.engine_time import engine_time
+from producers.job_record import tenant_of
+from producers.refusal import JobNotFound, Unauthorized
 from schemas.envelope import DEFAULT_TENANT
 from schemas.job_status import JobRecord
 
+_LONGEST_ID = 128
 _bearer = HTTPBearer(auto_error=False, description="A tenant's token. Without tokens only loopback is served.")
 
 
@@ -38,19 +40,12 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def tenant(
-    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-) -> str:
+def tenant(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> str:
     """Say whose request it is, or turn it away."""
     door: Door = request.app.state.door
     if found := door.tenant(credentials.credentials if credentials else None):
         return found
-    raise Refusal(
-        HTTPStatus.UNAUTHORIZED,
-        "unauthorized",
-        "send a known token: 'Authorization: Bearer ...'",
-        headers={"WWW-Authenticate": "Bearer"},
-    )
+    raise Unauthorized("send a known token: 'Authorization: Bearer ...'", headers={"WWW-Authenticate": "Bearer"})
 
 
 Tenant = Annotated[str, Depends(tenant)]
@@ -59,9 +54,10 @@ Tenant = Annotated[str, Depends(tenant)]
 async def own_job(request: Request, job_id: str, tenant: Tenant) -> JobRecord:
     """Find a job of this tenant; another's is as good as none."""
     engine: Engine = request.app.state.engine
-    found = await engine.read(job_id)
+    async with engine_time(request):
+        found = await engine.read(job_id)
     if found is None or tenant_of(found) != tenant:
-        raise Refusal(HTTPStatus.NOT_FOUND, "job_not_found", f"there is no job {job_id}")
+        raise JobNotFound(f"there is no job {job_id[:_LONGEST_ID]}; it may have ended days ago")
     return found
 
 

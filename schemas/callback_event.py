@@ -20,8 +20,13 @@ class EndedJob(BaseModel):
     added_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    result: Any = Field(default=None, description="As in `GET /v1/jobs/{id}/result`.")
+    result: Any = Field(
+        default=None, description="As in `GET /v1/jobs/{id}/result`; left out when there is a link to it."
+    )
     error: JobError | None = None
+    links: dict[str, str] | None = Field(
+        default=None, description="`result`: where the API has it, when it is too large for a callback."
+    )
 
 
 class CallbackEvent(BaseModel):

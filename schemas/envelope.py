@@ -38,9 +38,7 @@ class Envelope(BaseModel):
     version: Literal[1] = 1
     tenant: str = Field(default=DEFAULT_TENANT, min_length=1, max_length=64)
     callback: Callback | None = None
-    traceparent: str | None = Field(
-        default=None, description="W3C trace context of the request that added the job."
-    )
+    traceparent: str | None = Field(default=None, description="W3C trace context of the request that added the job.")
 
     def wrap(self, payload: BaseModel) -> dict[str, Any]:
         """Make the job's data for the engine."""

@@ -111,8 +111,7 @@ def catalogue(package: ModuleType = schemas.jobs) -> Catalogue:
         ValueError: two specs have one kind.
     """
     modules = (
-        importlib.import_module(f"{package.__name__}.{found.name}")
-        for found in pkgutil.iter_modules(package.__path__)
+        importlib.import_module(f"{package.__name__}.{found.name}") for found in pkgutil.iter_modules(package.__path__)
     )
     specs = [
         value

@@ -1,6 +1,7 @@
-"""How an attempt ends: one of four ways, and there is no fifth."""
+"""How an attempt ends: one of four ways, and there is no fifth. ``name`` is for logs and metrics."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pydantic import BaseModel
 
@@ -11,6 +12,7 @@ from schemas.errors import CorralError
 class Completed:
     """The handler returned a result."""
 
+    name: ClassVar[str] = "completed"
     result: BaseModel
 
 
@@ -18,6 +20,7 @@ class Completed:
 class Retrying:
     """The attempt failed and another follows in ``delay_s`` seconds."""
 
+    name: ClassVar[str] = "retrying"
     error: CorralError
     delay_s: float
 
@@ -26,6 +29,7 @@ class Retrying:
 class DeadLettered:
     """The job failed for good; only a person adds it again."""
 
+    name: ClassVar[str] = "dead_lettered"
     error: CorralError
 
 
@@ -33,6 +37,7 @@ class DeadLettered:
 class Cancelled:
     """Somebody asked for the job to end, and it did."""
 
+    name: ClassVar[str] = "cancelled"
     error: CorralError
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from schemas.errors import Misconfigured
 
@@ -68,8 +69,16 @@ def load(settings: type[S]) -> S:
         return settings()
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False, include_context=False)
-        lines = [f"{PREFIX}{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in faults]
-        raise Misconfigured("; ".join(lines)) from None
+        raise Misconfigured("; ".join(_fault(fault) for fault in faults)) from None
+    except SettingsError as error:
+        # What should be JSON is not; the text names the field, and the value is only in the cause.
+        raise Misconfigured(f"a {PREFIX} variable is no JSON: {error}") from None
+
+
+def _fault(fault: ErrorDetails) -> str:
+    # A rule about several variables has no place of its own: its text names them.
+    place = f"{PREFIX}{str(fault['loc'][0]).upper()}: " if fault["loc"] else ""
+    return place + fault["msg"].removeprefix("Value error, ")
 
 
 def unknown_variables(known: tuple[type[BaseSettings], ...]) -> list[str]:

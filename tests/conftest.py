@@ -1,5 +1,6 @@
 """What tests of every level share: a real Valkey, the API in this process, and a whole stack of processes."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +17,9 @@ from producers.app import build
 from producers.settings import ApiSettings
 from schemas.job_spec import catalogue
 from tests.support.key_leak import leaked_keys
+
+# onnxruntime reports to its maker unless it is told not to before it loads.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 
 @pytest.fixture(scope="session")

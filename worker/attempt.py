@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from schemas.envelope import Envelope
-from schemas.errors import HandlerFailed, ResultTooLarge
+from schemas.envelope import Envelope, describe
+from schemas.errors import HandlerFailed, JobTimedOut, PayloadInvalid, ResultTooLarge
 from schemas.job_spec import RetryPolicy
 from schemas.outcome import Completed, Outcome, Retrying
 from worker.context import Context, Delivery
 from worker.judge import Chances, judge
-from worker.metrics import UNKNOWN_KIND, WorkerMetrics
+from worker.metrics import WorkerMetrics
 from worker.registry import Entry, Registry
 
 log = structlog.get_logger()
@@ -50,7 +50,7 @@ class Attempt:
         """Make one attempt at a job. Every error becomes an outcome; only a stopping worker raises."""
         begun, work = time.perf_counter(), None
         try:
-            with delivery.cancellation.armed():
+            with delivery.cancellation:
                 work = self._decode(delivery)
                 result = await self._handle(work, delivery)
             outcome: Outcome = Completed(_fit(result))
@@ -62,16 +62,26 @@ class Attempt:
     def _decode(self, delivery: Delivery) -> Work:
         entry = self.registry.find(delivery.queue, delivery.name)
         envelope, payload = Envelope.unwrap(delivery.data)
-        return Work(entry, entry.spec.payload.model_validate(payload), envelope)
+        try:
+            return Work(entry, entry.spec.payload.model_validate(payload), envelope)
+        except ValidationError as error:
+            raise PayloadInvalid(f"the payload does not fit its schema: {describe(error)}") from error
 
     async def _handle(self, work: Work, delivery: Delivery) -> BaseModel:
+        if delivery.failed is not None:
+            raise delivery.failed
         spec = work.entry.spec
         ports = {port: self.ports[port] for port in work.entry.ports}
         job = Context(delivery, tenant=work.envelope.tenant, ports=ports)
         with self.metrics.running.labels(kind=spec.kind).track_inprogress():
-            async with asyncio.timeout(spec.timeout_s):
-                result = await work.entry.handle(work.payload, job)
-                await job.flush()
+            try:
+                async with asyncio.timeout(spec.timeout_s) as limit:
+                    result = await work.entry.handle(work.payload, job)
+                    await job.flush()
+            except TimeoutError as error:
+                if limit.expired():
+                    raise JobTimedOut(f"the job ran for longer than {spec.timeout_s:g} s; split the work") from error
+                raise
         return result
 
     def _judge(self, error: Exception, work: Work | None, delivery: Delivery) -> Outcome:
@@ -83,20 +93,19 @@ class Attempt:
         return outcome
 
     def _announce(self, outcome: Outcome, work: Work | None, delivery: Delivery, run_s: float) -> None:
-        kind = work.entry.spec.kind if work else UNKNOWN_KIND
-        name = type(outcome).__name__.lower()
+        kind = self.registry.kind(delivery.queue, delivery.name)
         code = "" if isinstance(outcome, Completed) else outcome.error.code
-        self.metrics.attempts.labels(kind=kind, outcome=name, code=code).inc()
-        self.metrics.run_s.labels(kind=kind).observe(run_s)
-        self.metrics.waited_s.labels(kind=kind).observe(delivery.waited_s)
+        # Jobs of Corral's own lie waiting for other jobs, as the parents of flows.
+        waited_s = None if work and work.entry.spec.internal else delivery.waited_s
+        self.metrics.ended(kind, outcome.name, code, run_s=run_s, waited_s=waited_s)
         facts = {
             "job_id": delivery.id,
-            "kind": work.entry.spec.kind if work else f"{delivery.queue}.{delivery.name}",
+            "kind": kind or f"{delivery.queue}.{delivery.name}",
             "tenant": work.envelope.tenant if work else None,
-            "outcome": name,
+            "outcome": outcome.name,
             "attempt": delivery.number,
             "run_s": round(run_s, 4),
-            "waited_s": round(delivery.waited_s, 4),
+            "waited_s": None if waited_s is None else round(waited_s, 4),
         }
         if not isinstance(outcome, Completed):
             facts |= {"code": code, "reason": str(outcome.error)}
@@ -106,7 +115,7 @@ class Attempt:
 
 
 def _fit(result: BaseModel) -> BaseModel:
-    size_bytes = len(result.model_dump_json())
+    size_bytes = len(result.model_dump_json().encode())
     if size_bytes > RESULT_LIMIT_BYTES:
         raise ResultTooLarge(f"the result has {size_bytes:,} bytes of {RESULT_LIMIT_BYTES:,}; store it as an artifact")
     return result

@@ -1,33 +1,51 @@
 """The worker's one border with the engine: the only file on this side that knows BullMQ.
 
-What leans on private parts of the package is here as well, for the version that pyproject pins.
+Jobs are fetched, locked and ended with the package's own scripts; its loop is not used, ``Runner``
+says why. The engine's words (camelCase, milliseconds, its errors) end here.
 """
 
-import asyncio
+import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 from uuid import uuid4
 
-import structlog
 from bullmq import Job, Worker
-from bullmq.custom_errors import DelayedError, UnrecoverableError
+from bullmq.custom_errors import UnrecoverableError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from producers.engine import CANCEL_FIELD
 from schemas import job_id as ids
+from schemas.errors import CorralError, EngineUnavailable, JobStalled, Permanent
 from schemas.job_status import Progress
 from schemas.outcome import Cancelled, Completed, DeadLettered, Outcome, Retrying
-from worker.context import Cancellation, Delivery
-
-log = structlog.get_logger()
 
 BLOCK_S = 5.0
-_CANCEL_WATCH_S = 0.4
-_RECONNECT_MS = 1_000
 _KEEP_LOGS = 1_000
+_STALLED = "job stalled more than allowable limit"
+
+# A line for a job that is gone would leave a list that nobody owns: look and write in one step.
+_APPEND_LOG = """
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  redis.call('RPUSH', KEYS[2], ARGV[1])
+  redis.call('LTRIM', KEYS[2], -ARGV[2], -1)
+end
+"""
+
+
+class LockLost(CorralError):  # noqa: N818 - named for what may be done about it: nothing
+    """The job is no longer this worker's to end. Remedy: none, whoever has it now answers for it."""
+
+    code = "lock_lost"
+
+
+class ChildFailed(Permanent):
+    """A job that this one had to wait for has failed. Remedy: see that job, then add this one again."""
+
+    code = "child_failed"
 
 
 @dataclass(frozen=True)
@@ -37,174 +55,208 @@ class ConsumerOptions:
     queue: str
     prefix: str
     name: str
-    concurrency: int
     lock_s: float
     crashes: int
     keep_finished_s: int
 
+    @property
+    def watch_s(self) -> float:
+        """How often locks are renewed and the jobs of dead workers looked for.
 
-class AttemptFailed(Exception):  # noqa: N818 - the engine stores its text; it is no fault of ours
-    """Tells the engine to run the job again after ``delay_ms``."""
-
-    def __init__(self, reason: str, delay_ms: int) -> None:
-        """Carry the public reason and the wait."""
-        super().__init__(reason)
-        self.delay_ms = delay_ms
+        Workers share one look per interval, so the next may come two intervals later: a job whose
+        worker was killed runs again within 1.5 x ``lock_s``.
+        """
+        return self.lock_s / 4
 
 
-class LeftAlone(DelayedError):  # type: ignore[misc] - the package has no types
-    """Tells the engine to write nothing: the job is no longer this worker's to end."""
+@dataclass(frozen=True, eq=False)
+class Taken:
+    """A job that this worker holds the lock of. ``failed`` is why the engine gave it up unrun."""
+
+    job: Job
+    id: str
+    cancel_requested: bool
+
+    @property
+    def number(self) -> int:
+        """Which attempt this is, from 1."""
+        return int(self.job.attemptsMade) + 1
+
+    @property
+    def limit(self) -> int:
+        """How many attempts the job may have; whoever added it may have written anything."""
+        attempts = self.job.opts.get("attempts")
+        return attempts if isinstance(attempts, int) and attempts > 0 else 1
+
+    @property
+    def waited_s(self) -> float | None:
+        """How long it lay in the queue; None for a retry or a run after a crash, when nobody knows."""
+        if self.number > 1 or self.job.attemptsStarted > 1:
+            return None
+        due_s = (int(self.job.timestamp) + int(self.job.delay or 0)) / 1000
+        return max(0.0, time.time() - due_s)
+
+    @property
+    def failed(self) -> CorralError | None:
+        """Why the engine gave the job up before we could begin."""
+        if self.job.deferredFailure is None:
+            return None
+        if self.job.deferredFailure == _STALLED:
+            return JobStalled("the job's worker died under it each time; see the workers' memory and logs")
+        return ChildFailed("a job that this one waited for has failed")
 
 
 class Consumer:
-    """Takes jobs from one queue, has each attempted, and reports the outcome to the engine."""
+    """What can be done with the jobs of one queue.
 
-    def __init__(
-        self, redis: Redis, options: ConsumerOptions, attempt: Callable[[Delivery], Awaitable[Outcome]]
-    ) -> None:
+    Every method raises EngineUnavailable when the server does not answer, and LockLost when a
+    script finds the job in other hands or gone.
+    """
+
+    def __init__(self, redis: Redis, options: ConsumerOptions) -> None:
         """Read through ``redis``, a patient client that the caller closes."""
+        self.options = options
         self._redis = redis
-        self._options = options
-        self._attempt = attempt
-        self._running: dict[str, tuple[asyncio.Task[Any], Cancellation]] = {}
-        self._worker = _Worker(options.queue, self._process, _engine_options(redis, options))
-        # Without a listener the engine drops every trouble without a word.
-        self._worker.on("error", self._trouble)
-        self._worker.on("lockRenewalFailed", self._give_up)
-        self._worker.on("stalled", lambda job_id: log.warning("job.stalled", job_id=self._public(job_id)))
+        self._worker = _Worker(options.queue, None, _engine_options(redis, options))
+        self._keep = {"age": options.keep_finished_s}
 
-    async def run(self) -> None:
-        """Take jobs until ``stop``."""
-        # Until the version is known the engine blocks in whole seconds and delayed jobs are late.
-        await self._worker.blockingRedisConnection.getRedisVersion()
-        watch = asyncio.create_task(self._watch_cancellations())
+    @property
+    def stopping(self) -> bool:
+        """Nothing is to be taken any more."""
+        return bool(self._worker.closing)
+
+    async def open(self) -> None:
+        """Learn the server's version: without it delayed jobs come up to a second late."""
+        with _translated():
+            await self._worker.blockingRedisConnection.getRedisVersion()
+
+    async def take(self) -> Taken | None:
+        """Wait for a job for up to ``BLOCK_S``; None when there was none, or on ``stop``."""
         try:
-            await self._worker.run()
-        finally:
-            watch.cancel()
+            with _translated():
+                # A token of its own for each job: one that is shared cannot tell two runners apart.
+                job = await self._worker.getNextJob(uuid4().hex)
+        except EngineUnavailable:
+            # The sign that a job is there may have been taken in vain: look at once, before waiting for one.
+            self._worker.drained = False
+            raise
+        return Taken(job, ids.public(self.options.queue, job.id), job.cancel_requested) if job else None
 
-    async def stop(self) -> None:
-        """Take no more jobs, and return when those under way have ended."""
-        # The package shields its own closing from being cancelled, so it gets a task of its own.
-        closing = asyncio.create_task(self._worker.close())
-        await asyncio.wait({closing})
+    def stop(self) -> None:
+        """Wake ``take``, and have it wait no more."""
+        self._worker.closing = True
+        if self._worker.waiting is not None:
+            self._worker.waiting.cancel()
 
-    def abandon(self) -> None:
-        """End what still runs and tell the engine nothing: the locks run out and others take the jobs."""
-        for job_id, (task, _) in self._running.items():
-            log.warning("job.abandoned", job_id=self._public(job_id))
-            task.cancel()
+    async def end(self, taken: Taken, outcome: Outcome) -> None:
+        """Write how an attempt ended. Safe to repeat: once it is written the lock is gone."""
+        with _translated():
+            match outcome:
+                case Completed(result):
+                    await self._complete(taken.job, json.loads(result.model_dump_json()))
+                case Retrying(error, delay_s):
+                    await self._delay(taken.job, max(delay_s, 0.001), {"fieldsToUpdate": _reason(error)})
+                case DeadLettered(error) | Cancelled(error):
+                    await self._fail(taken.job, error)
 
-    async def _process(self, job: Job, _token: str) -> Any:  # noqa: ANN401 - any JSON
-        cancellation = Cancellation(requested=job.cancel_requested)
-        task = cast("asyncio.Task[Any]", asyncio.current_task())
-        self._running[job.id] = (task, cancellation)
+    async def hand_back(self, taken: Taken) -> None:
+        """Let another worker have the job at once; the attempt does not count."""
+        with _translated():
+            await self._delay(taken.job, 0.0, {"skipAttempt": True})
+
+    async def renew(self, held: list[Taken]) -> list[Taken]:
+        """Renew the locks of jobs and give those whose lock is lost."""
+        job_ids, tokens = [one.job.id for one in held], [one.job.token for one in held]
+        with _translated():
+            lost = await self._worker.backend.extendLocks(job_ids, tokens, self._worker.opts["lockDuration"])
+        return [one for one in held if one.job.id in lost]
+
+    async def find_stalled(self) -> list[str]:
+        """Put dead workers' jobs back, or give them up after as many crashes as allowed; tell which."""
+        allowed, every_ms = self.options.crashes - 1, round(self.options.watch_s * 1000)
+        with _translated():
+            found = await self._worker.backend.moveStalledJobsToWait(allowed, every_ms)
+        return [ids.public(self.options.queue, engine_id) for engine_id in found]
+
+    async def cancelled(self, held: list[Taken]) -> list[Taken]:
+        """Give those jobs whose end somebody has asked for."""
+        pipe = self._redis.pipeline(transaction=False)
+        for one in held:
+            pipe.hexists(self._key(one), CANCEL_FIELD)
+        with _translated():
+            flags = await pipe.execute()
+        return [one for one, flag in zip(held, flags, strict=True) if flag]
+
+    async def set_progress(self, taken: Taken, progress: Progress) -> None:
+        """Write how far a job is, and publish it."""
+        with _translated():
+            await taken.job.updateProgress(progress.model_dump())
+
+    async def append_log(self, taken: Taken, line: str) -> None:
+        """Add a line to the job's log, unless the job is gone."""
+        key = self._key(taken)
+        with _translated():
+            await self._worker.client.eval(_APPEND_LOG, 2, key, f"{key}:logs", line, _KEEP_LOGS)
+
+    async def _complete(self, job: Job, value: object) -> None:
+        keep = job.opts.get("removeOnComplete", self._keep)
         try:
-            outcome = await self._attempt(self._delivery(job, cancellation))
-        except asyncio.CancelledError:
-            # The lock is lost or the worker is stopping: a word to the engine now could only
-            # overwrite what the job's next runner says. One that escaped would end the engine's loop.
-            task.uncancel()
-            raise LeftAlone("the job is left to its next worker") from None
-        finally:
-            del self._running[job.id]
-        match outcome:
-            case Completed(result):
-                return result.model_dump(mode="json")
-            case Retrying(error, delay_s):
-                raise AttemptFailed(str(error.public()), round(delay_s * 1000))
-            case DeadLettered(error) | Cancelled(error):
-                raise UnrecoverableError(str(error.public()))
+            await self._worker.backend.moveToCompleted(job, value, keep, job.token, fetch_next=False)
+        except UnrecoverableError:
+            await self._fail(job, ChildFailed("a job that this one waited for has failed"))
 
-    def _delivery(self, job: Job, cancellation: Cancellation) -> Delivery:
-        async def set_progress(progress: Progress) -> None:
-            await job.updateProgress(progress.model_dump())
-
-        async def append_log(line: str) -> None:
-            await self._worker.backend.addLog(job.id, line, _KEEP_LOGS)
-
-        return Delivery(
-            id=self._public(job.id),
-            queue=self._options.queue,
-            name=job.name,
-            data=job.data,
-            number=job.attemptsMade + 1,
-            limit=max(job.opts.get("attempts") or 1, 1),
-            waited_s=max(0.0, time.time() - (job.timestamp + (job.delay or 0)) / 1000),
-            set_progress=set_progress,
-            append_log=append_log,
-            cancellation=cancellation,
+    async def _fail(self, job: Job, error: CorralError) -> None:
+        keep, fields = job.opts.get("removeOnFail", self._keep), _reason(error)
+        await self._worker.backend.moveToFailed(
+            job, fields["failedReason"], keep, job.token, fetch_next=False, fields_to_update=fields
         )
 
-    async def _watch_cancellations(self) -> None:
-        # Looking is the whole protocol: no message can be lost, whoever restarts.
-        while True:
-            await asyncio.sleep(_CANCEL_WATCH_S)
-            running = dict(self._running)
-            if not running:
-                continue
-            pipe = self._redis.pipeline(transaction=False)
-            for job_id in running:
-                pipe.hexists(self._worker.backend.toKey(job_id), CANCEL_FIELD)
-            try:
-                flags = await pipe.execute()
-            except (RedisError, OSError) as error:
-                self._trouble(error)
-                continue
-            for (_, cancellation), flag in zip(running.values(), flags, strict=True):
-                if flag:
-                    cancellation.request()
+    async def _delay(self, job: Job, delay_s: float, options: dict[str, Any]) -> None:
+        now_ms, delay_ms = round(time.time() * 1000), round(delay_s * 1000)
+        await self._worker.backend.moveToDelayed(job.id, now_ms, delay_ms, job.token, options)
 
-    def _give_up(self, job_ids: list[str]) -> None:
-        for job_id in job_ids:
-            if found := self._running.get(job_id):
-                log.warning("job.lock_lost", job_id=self._public(job_id))
-                found[0].cancel()
-
-    def _trouble(self, error: Exception, *_: object) -> None:
-        log.warning("engine.troubled", queue=self._options.queue, error=type(error).__name__, reason=str(error))
-
-    def _public(self, engine_id: str) -> str:
-        return ids.public(self._options.queue, engine_id)
+    def _key(self, taken: Taken) -> str:
+        return str(self._worker.backend.toKey(taken.job.id))
 
 
-class _Worker(Worker):  # type: ignore[misc] - the package has no types
-    """The package's worker with what its Python version lacks."""
-
-    async def moveToActive(self, token: str) -> Any:  # noqa: N802, ANN401 - the package's name
-        # The package's tokens come from a late-bound closure: jobs fetched in one turn of the
-        # loop share one, and a shared token cannot tell two runners apart.
-        return await super().moveToActive(f"{token}:{uuid4().hex}")
+class _Worker(Worker):
+    """The package's worker, of which we use what fetches."""
 
     async def nextJobFromJobData(self, job_data: Any = None, *rest: Any) -> Any:  # noqa: N802, ANN401
-        raw = job_data
-        job = await super().nextJobFromJobData(job_data, *rest)
+        try:
+            job = await super().nextJobFromJobData(job_data, *rest)
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            # Somebody wrote what no library of the engine writes. The job is ours by now, so it
+            # has to end: without its data, like any job that nobody can read.
+            kept = {key: job_data[key] for key in ("name", "parent", "parentKey") if key in job_data}
+            job = await super().nextJobFromJobData({**kept, "data": "null"}, *rest)
         if job is not None:
-            job.cancel_requested = CANCEL_FIELD in raw
-            # Whoever added the job, the delay between attempts is what our judge says.
-            job.opts["backoff"] = {"type": "corral"}
-            job.opts["stackTraceLimit"] = 0
+            job.cancel_requested = CANCEL_FIELD in job_data
         return job
 
 
 def _engine_options(redis: Redis, options: ConsumerOptions) -> dict[str, Any]:
-    keep = {"age": options.keep_finished_s}
     return {
         "connection": redis,
         "prefix": options.prefix,
         "name": options.name,
         "autorun": False,
-        "concurrency": options.concurrency,
         "drainDelay": BLOCK_S,
         "lockDuration": round(options.lock_s * 1000),
-        "stalledInterval": round(options.lock_s * 500),
-        "maxStalledCount": options.crashes - 1,
-        "runRetryDelay": _RECONNECT_MS,
-        "removeOnComplete": keep,
-        "removeOnFail": keep,
-        "settings": {"backoffStrategy": _backoff},
     }
 
 
-def _backoff(_attempts: int, _type: str, error: Exception, _job: Job) -> int:
-    return error.delay_ms if isinstance(error, AttemptFailed) else 0
+def _reason(error: CorralError) -> dict[str, str]:
+    # What the engine stores anybody may read who reads the job: the public line, and no trace.
+    return {"failedReason": str(error.public()), "stacktrace": "[]"}
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise EngineUnavailable(f"the queue's server does not answer ({type(error).__name__}: {error})") from error
+    except TypeError as error:
+        # The package's class for a script that says no: the lock, the job or its place is gone.
+        raise LockLost(f"the job is in other hands ({error})") from error

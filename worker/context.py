@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast
 
-from schemas.errors import Cancelled
+from schemas.errors import Cancelled, CorralError, HandlerFailed
 from schemas.job_status import Progress
 
 P = TypeVar("P")
@@ -17,7 +17,10 @@ _PROGRESS_EVERY_S = 0.2
 
 
 class Cancellation:
-    """Somebody's wish that a job should end, and the way to the attempt that runs it."""
+    """Somebody's wish that a job should end, and the way to the attempt that runs it.
+
+    The attempt is the ``with`` block of it.
+    """
 
     def __init__(self, *, requested: bool = False) -> None:
         """Begin with the wish as it stood when the job was taken."""
@@ -25,40 +28,55 @@ class Cancellation:
         self._task: asyncio.Task[Any] | None = None
 
     def request(self) -> None:
-        """End the attempt at its next await; nothing happens when it has ended."""
+        """End the attempt at its next await; nothing happens when it has ended or was asked before."""
         if self._task is not None and not self._requested:
             self._requested = True
             self._task.cancel()
 
-    @contextmanager
-    def armed(self) -> Iterator[None]:
-        """Turn the cancelling of this task, if it comes from ``request``, into an error of ours.
+    def __enter__(self) -> Self:
+        """Begin the attempt, on the task that runs it.
 
         Raises:
-            Cancelled: the end was asked for, before or during the block.
+            Cancelled: the end was asked for before.
         """
         if self._requested:
             raise Cancelled("the job was cancelled before it began")
         self._task = asyncio.current_task()
-        try:
-            yield
-        except asyncio.CancelledError:
-            if self._task is None or not self._requested:
-                raise
-            # As in asyncio.timeout: a cancel that came from elsewhere as well must stay one.
-            if self._task.uncancel() > 0:
-                raise
-            raise Cancelled("the job was cancelled while it ran") from None
-        finally:
-            self._task = None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Tell whose a cancel is that has ended the attempt.
+
+        One that came from elsewhere, of a worker that stops or has lost the job's lock, goes on.
+
+        Raises:
+            Cancelled: somebody asked for the job's end, by ``request``.
+            HandlerFailed: nobody asked this task: the handler stumbled over another's cancelling.
+        """
+        task, self._task = cast("asyncio.Task[Any]", self._task), None
+        stopped = isinstance(error, asyncio.CancelledError)
+        if not self._requested:
+            if stopped and task.cancelling() == 0:
+                raise HandlerFailed("the handler waited for something that was cancelled") from error
+            return
+        # As in asyncio.timeout: a cancel that came from elsewhere as well must stay one.
+        if task.uncancel() > 0 and stopped:
+            return
+        if stopped or isinstance(error, Exception):
+            # Also when it failed while it was being ended. What has come to its end is done.
+            raise Cancelled("the job was cancelled while it ran") from error
 
 
 @dataclass(frozen=True)
 class Delivery:
     """A job as the engine hands it over.
 
-    ``number`` counts attempts from 1 and ``limit`` is how many the job may have; ``waited_s`` is
-    the time it lay in the queue. ``set_progress`` and ``append_log`` write through to the engine.
+    ``number`` counts attempts from 1 and ``limit`` is how many the job may have. ``waited_s`` is
+    the time it lay in the queue, None where nobody knows. ``failed`` is why the engine gave the job
+    up before this attempt. ``set_progress`` and ``append_log`` write through to the engine and never
+    fail.
     """
 
     id: str
@@ -67,9 +85,10 @@ class Delivery:
     data: object
     number: int
     limit: int
-    waited_s: float
+    waited_s: float | None
     set_progress: Callable[[Progress], Awaitable[None]]
     append_log: Callable[[str], Awaitable[None]]
+    failed: CorralError | None = None
     cancellation: Cancellation = field(default_factory=Cancellation)
 
 

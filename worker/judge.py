@@ -3,11 +3,8 @@
 import random
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
-from schemas.envelope import describe
 from schemas.errors import Cancelled as CancelledError
-from schemas.errors import CorralError, HandlerFailed, JobTimedOut, PayloadInvalid, Retryable
+from schemas.errors import CorralError, HandlerFailed, Retryable
 from schemas.job_spec import RetryPolicy, RetrySchedule
 from schemas.outcome import Cancelled, DeadLettered, Retrying
 
@@ -44,12 +41,6 @@ def known(error: Exception) -> CorralError:
 
     A message of a foreign error may hold anything, so none of it becomes public.
     """
-    match error:
-        case CorralError():
-            return error
-        case TimeoutError():
-            return JobTimedOut("the job ran for longer than its kind allows; split the work")
-        case ValidationError():
-            return PayloadInvalid(f"the payload does not fit its schema: {describe(error)}")
-        case _:
-            return HandlerFailed(f"an unforeseen {type(error).__name__}; the operator's log has the details")
+    if isinstance(error, CorralError):
+        return error
+    return HandlerFailed(f"an unforeseen {type(error).__name__}; the operator's log has the details")

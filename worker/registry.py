@@ -1,5 +1,6 @@
-"""Which handler does which kind, found by name: ``documents.convert`` is ``handle`` in
-``worker/handlers/documents/convert.py``. Nothing is registered, so nothing can be forgotten.
+"""Which handler does which kind, found by name; nothing is registered, so nothing can be forgotten.
+
+``documents.convert`` is ``handle`` in ``worker/handlers/documents/convert.py``.
 """
 
 import importlib
@@ -52,16 +53,23 @@ class Registry:
         """Tell how often a worker may die under a job of this queue."""
         return max(entry.spec.crashes for entry in self._entries.values() if entry.spec.queue == queue)
 
+    def kind(self, queue: str, name: str) -> str | None:
+        """Tell a job's kind; its name may be the kind or, as others add it, the verb."""
+        for kind in (name, f"{queue}.{name}"):
+            if kind in self._entries and self._entries[kind].spec.queue == queue:
+                return kind
+        return None
+
     def find(self, queue: str, name: str) -> Entry:
-        """Find the handler of a job; its name may be the kind or, as others add it, the verb.
+        """Find the handler of a job.
 
         Raises:
             UnknownKind: no handler of that name serves the queue.
         """
-        if entry := self._entries.get(name) or self._entries.get(f"{queue}.{name}"):
-            return entry
+        if kind := self.kind(queue, name):
+            return self._entries[kind]
         names = [kind for kind in self.kinds if kind.startswith(f"{queue}.")]
-        raise UnknownKind(f"the queue {queue} has no handler for {name!r}; name the job {' or '.join(names)}")
+        raise UnknownKind(f"the queue {queue} has no handler for {name[:80]!r}; name the job {' or '.join(names)}")
 
 
 def load(catalogue: Catalogue, queues: Iterable[str], package: ModuleType = worker.handlers) -> Registry:
@@ -81,8 +89,10 @@ def _entry(spec: AnySpec, package: ModuleType) -> Entry:
     name = f"{package.__name__}.{spec.queue.replace('-', '_')}.{spec.verb}"
     try:
         module = importlib.import_module(name)
-        return Entry(spec, module.handle, frozenset(getattr(module, "PORTS", ())))
     except ModuleNotFoundError as error:
         if error.name is None or not name.startswith(error.name):
             raise
         raise Misconfigured(f"the kind {spec.kind} has no handler; write {name} with handle()") from error
+    if not hasattr(module, "handle"):
+        raise Misconfigured(f"the kind {spec.kind} has no handler; write {name} with handle()")
+    return Entry(spec, module.handle, frozenset(getattr(module, "PORTS", ())))

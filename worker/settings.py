@@ -3,13 +3,28 @@
 import os
 
 from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from schemas.settings import EngineSettings, FileSettings, LogSettings
+from schemas.settings import PREFIX, EngineSettings, FileSettings, LogSettings
 
 _DEFAULT_CONCURRENCY = 20
 
 
-class WorkerSettings(EngineSettings, FileSettings, LogSettings):
+class DocumentSettings(BaseSettings):
+    """What reading documents takes, in a worker or on the command line."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    allow_loopback: bool = Field(
+        default=False, description="Let callbacks and sources be on this machine; for development."
+    )
+    source_limit_bytes: int = Field(default=512 * 1024**2, ge=1, description="Of a document fetched by URL.")
+    parser_processes: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=128)
+    parser_timeout_s: float = Field(default=600, gt=0, description="For one document.")
+    parser_memory_bytes: int = Field(default=4 * 1024**3, ge=512 * 1024**2, description="Of one parser process.")
+
+
+class WorkerSettings(EngineSettings, FileSettings, LogSettings, DocumentSettings):
     """What a worker process reads from its environment."""
 
     concurrency: dict[str, int] = Field(
@@ -21,13 +36,6 @@ class WorkerSettings(EngineSettings, FileSettings, LogSettings):
     callback_secret: SecretStr | None = Field(
         default=None, description="`whsec_` and base64 of 24 to 64 bytes; signs callbacks."
     )
-    allow_loopback: bool = Field(
-        default=False, description="Let callbacks and sources be on this machine; for development."
-    )
-    source_limit_bytes: int = Field(default=512 * 1024**2, ge=1, description="Of a document fetched by URL.")
-    parser_processes: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=128)
-    parser_timeout_s: float = Field(default=600, gt=0, description="For one document.")
-    parser_memory_bytes: int = Field(default=4 * 1024**3, ge=512 * 1024**2, description="Of one parser process.")
     worker_metrics_port: int = Field(default=0, ge=0, le=65535, description="Loopback port of /metrics; 0 is none.")
 
     def concurrency_of(self, queue: str) -> int:

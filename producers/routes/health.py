@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 from prometheus_client.core import CollectorRegistry
 from pydantic import BaseModel
 
-from producers.problem import Problem
+from producers.engine_time import engine_time
 from schemas import VERSION
 from schemas.errors import EngineUnavailable
 
@@ -36,10 +36,11 @@ async def livez() -> Health:
     return Health()
 
 
-@router.get("/readyz", responses={503: {"model": Problem}})
+@router.get("/readyz", responses={503: {"description": "The queue's server does not answer."}})
 async def readyz(request: Request) -> Health:
     """Say that jobs can be accepted: the queue's server answers."""
-    await request.app.state.engine.ping()
+    async with engine_time(request):
+        await request.app.state.engine.ping()
     return Health()
 
 
@@ -61,9 +62,10 @@ async def _queue_lengths(request: Request) -> bytes:
     up = Gauge("corral_engine_up", "1 when the queue's server answers.", registry=registry)
     jobs = Gauge("corral_jobs", "Jobs in a queue, by the engine's state.", ["queue", "state"], registry=registry)
     try:
-        for queue in sorted({spec.queue for spec in request.app.state.catalogue.values()}):
-            for state, count in (await request.app.state.engine.counts(queue)).items():
-                jobs.labels(queue=queue, state=state).set(count)
+        async with engine_time(request):
+            for queue in sorted({spec.queue for spec in request.app.state.catalogue.values()}):
+                for state, count in (await request.app.state.engine.counts(queue)).items():
+                    jobs.labels(queue=queue, state=state).set(count)
         up.set(1)
     except EngineUnavailable:
         up.set(0)

@@ -7,11 +7,14 @@ from typing import Annotated, Any, Generic, TypeVar
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from producers.engine_time import engine_time
 from producers.enqueue import Enqueue, Order
 from producers.metrics import ApiMetrics
-from producers.problem import Problem, Refusal
+from producers.refusal import JobHasEnded, JobHasNoResult, JobNotFinished
+from producers.request_mark import traceparent as well_formed
 from producers.tenant import OwnJob, Tenant
 from schemas.envelope import Callback
+from schemas.errors import UnknownKind
 from schemas.job_spec import AnySpec, Catalogue
 from schemas.job_status import JobState, JobStatus
 
@@ -19,8 +22,9 @@ P = TypeVar("P", bound=BaseModel)
 
 router = APIRouter(tags=["jobs"])
 
+_LONGEST_KIND = 64
 _REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": why, "content": {"application/problem+json": {}}}
+    status: {"description": why}
     for status, why in {
         401: "No token, or an unknown one.",
         404: "No such thing for this tenant.",
@@ -38,7 +42,7 @@ IdempotencyKey = Annotated[
         description="The same key with the same body means the same job, for 72 hours unless set otherwise.",
     ),
 ]
-Traceparent = Annotated[str | None, Header(max_length=55, description="W3C trace context.")]
+Traceparent = Annotated[str | None, Header(description="W3C trace context; one that is malformed is ignored.")]
 
 
 class JobRequest(BaseModel, Generic[P]):
@@ -55,7 +59,7 @@ class AcceptedJob(BaseModel):
 
     id: str
     kind: str
-    state: JobState
+    state: JobState = Field(description="When the job was added; `links.self` tells the present one.")
     links: dict[str, str]
 
 
@@ -86,14 +90,28 @@ def add_routes(catalogue: Catalogue) -> APIRouter:
             name=spec.kind,
             operation_id=f"add_{spec.kind.replace('.', '_').replace('-', '_')}",
             summary=(spec.payload.__doc__ or spec.kind).partition("\n")[0],
-            responses={**_REFUSALS, 200: {"model": AcceptedJob, "description": "Accepted before: the same job."}},
+            responses={
+                **_REFUSALS,
+                200: {"model": AcceptedJob, "description": "Accepted before: the same job."},
+                413: {"description": "The body is above its limit."},
+            },
         )
+    adding.add_api_route("/v1/jobs/{kind}", _unknown_kind(catalogue), methods=["POST"], include_in_schema=False)
     return adding
+
+
+def _unknown_kind(catalogue: Catalogue) -> Callable[..., Awaitable[None]]:
+    known = ", ".join(kind for kind, spec in catalogue.items() if not spec.internal)
+
+    async def unknown(kind: str, _: Tenant) -> None:
+        raise UnknownKind(f"there is no kind {kind[:_LONGEST_KIND]!r}; there are: {known}")
+
+    return unknown
 
 
 def _add_route(spec: AnySpec) -> Callable[..., Awaitable[AcceptedJob]]:
     async def add(
-        body: JobRequest[spec.payload],  # type: ignore[name-defined] - the spec's model, known at start
+        body: JobRequest[spec.payload],  # type: ignore[name-defined]  # the spec's model, known at start
         request: Request,
         response: Response,
         tenant: Tenant,
@@ -102,8 +120,9 @@ def _add_route(spec: AnySpec) -> Callable[..., Awaitable[AcceptedJob]]:
     ) -> AcceptedJob:
         enqueue: Enqueue = request.app.state.enqueue
         metrics: ApiMetrics = request.app.state.metrics
-        order = Order(spec, body.payload, tenant, body.callback, idempotency_key, traceparent)
-        accepted = await enqueue(order)
+        order = Order(spec, body.payload, tenant, body.callback, idempotency_key, well_formed(traceparent))
+        async with engine_time(request):
+            accepted = await enqueue(order)
         where = links(accepted.job_id)
         response.headers["Location"] = where["self"]
         if accepted.replayed:
@@ -122,34 +141,36 @@ async def job_status(job: OwnJob) -> JobStatus:
     return job.status.model_copy(update={"links": links(job.status.id)})
 
 
-@router.get("/v1/jobs/{job_id}/result", responses={**_REFUSALS, 409: {"model": Problem, "description": "No result."}})
+@router.get("/v1/jobs/{job_id}/result", responses={**_REFUSALS, 409: {"description": "No result."}})
 async def job_result(job: OwnJob) -> Any:  # noqa: ANN401 - each kind has a result of its own
     """Give the result of a completed job; files in it are at ``/v1/files/{ref}``."""
     if job.status.state is JobState.COMPLETED:
         return job.result
     if job.status.state.final:
         detail = str(job.status.error or f"the job is {job.status.state}")
-        raise Refusal(HTTPStatus.CONFLICT, "job_has_no_result", detail)
+        raise JobHasNoResult(detail)
     detail = f"the job is {job.status.state}; look again later or listen at its events"
-    raise Refusal(HTTPStatus.CONFLICT, "job_not_finished", detail, headers={"Retry-After": "1"})
+    raise JobNotFinished(detail, headers={"Retry-After": "1"})
 
 
 @router.get("/v1/jobs/{job_id}/logs", responses=_REFUSALS)
 async def job_logs(job: OwnJob, request: Request) -> JobLogs:
     """Give the newest 1,000 lines that the job's handler wrote, oldest first."""
-    return JobLogs(lines=await request.app.state.engine.logs(job.status.id))
+    async with engine_time(request):
+        return JobLogs(lines=await request.app.state.engine.logs(job.status.id))
 
 
 @router.delete(
     "/v1/jobs/{job_id}",
     status_code=HTTPStatus.ACCEPTED,
-    responses={**_REFUSALS, 409: {"model": Problem, "description": "The job has ended."}},
+    responses={**_REFUSALS, 409: {"description": "The job has ended."}},
 )
 async def cancel_job(job: OwnJob, request: Request) -> JobStatus:
     """Ask for a job's end, wherever it runs; its callback will say ``job.cancelled``."""
     if job.status.state in {JobState.COMPLETED, JobState.FAILED}:
-        raise Refusal(HTTPStatus.CONFLICT, "job_has_ended", f"the job is {job.status.state} already")
-    await request.app.state.engine.request_cancel(job.status.id)
-    found = await request.app.state.engine.read(job.status.id)
+        raise JobHasEnded(f"the job is {job.status.state} already")
+    async with engine_time(request):
+        await request.app.state.engine.request_cancel(job.status.id)
+        found = await request.app.state.engine.read(job.status.id)
     status: JobStatus = (found or job).status
     return status.model_copy(update={"links": links(status.id)})

@@ -22,6 +22,7 @@ class AsgiStream:
         self._hung_up = asyncio.Event()
         self._body: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._rest = ""
+        self._asked = False
         scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -67,7 +68,8 @@ class AsgiStream:
         await asyncio.wait_for(asyncio.gather(self.task, return_exceptions=True), 10)
 
     async def _receive(self) -> dict[str, Any]:
-        if not self._begun.is_set():
+        if not self._asked:
+            self._asked = True
             return {"type": "http.request", "body": b"", "more_body": False}
         await self._hung_up.wait()
         return {"type": "http.disconnect"}

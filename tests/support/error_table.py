@@ -9,13 +9,15 @@ import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import producers
 import worker.handlers
 from producers.problem import STATUS
 from producers.refusal import Refusal
 from schemas.errors import Cancelled, CorralError, Misconfigured, Permanent, Retryable
 
 FILE = Path(__file__).parents[2] / "docs" / "reference" / "errors.md"
+
+_TOLD_OF = ("schemas.", "worker.handlers.", *(f"producers.{name}" for name in ("refusal", "enqueue", "file_store")))
+_ROOTS = frozenset({CorralError, Refusal, Retryable, Permanent})
 
 _INTRODUCTION = """\
 # Errors
@@ -58,17 +60,14 @@ def codes() -> list[str]:
 
 
 def _classes(root: type) -> Iterator[type]:
-    for package in (producers, worker.handlers):
-        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if not found.name.endswith("__main__"):
-                importlib.import_module(found.name)
+    for found in pkgutil.walk_packages(worker.handlers.__path__, f"{worker.handlers.__name__}."):
+        importlib.import_module(found.name)
     waiting = [root]
     while waiting:
         cls = waiting.pop()
         waiting += cls.__subclasses__()
-        # Tests raise errors of their own; the client's are on the other side of the wire.
-        ours = cls.__module__.partition(".")[0] in {"schemas", "producers", "worker"}
-        if ours and cls.__module__ != "producers.client" and cls not in {CorralError, Refusal, Retryable, Permanent}:
+        # Not those that only a process or a client raises, when somebody has imported them.
+        if cls.__module__.startswith(_TOLD_OF) and cls not in _ROOTS:
             yield cls
 
 

@@ -1,67 +1,139 @@
-"""A TCP proxy on loopback that loses what it is told to: a command on its way in, or its answer on the way out."""
+"""A loopback proxy that does to a server's connections what networks do: cut, stall, delay, end in mid-sentence.
+
+async with fault_proxy(valkey.socket) as proxy:
+    client = Redis(port=proxy.port)
+    proxy.to_client.cut_after(7)      # the next reply ends in the middle of its seventh byte
+    proxy.to_server.stall()           # nothing arrives any more; flow() lets it through
+    proxy.to_client.delay_s = 0.2     # every piece is late
+    proxy.cut()                       # all connections end now
+    proxy.refuse()                    # and new ones are cut at once; accept() ends that
+"""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 
-@dataclass
+class Flow:
+    """What passes in one direction, over all connections."""
+
+    def __init__(self) -> None:
+        """Let everything through at once."""
+        self.delay_s = 0.0
+        self.piece_bytes = 65_536
+        self.pieces = 0
+        self._bytes_left: int | None = None
+        self._moving = asyncio.Event()
+        self._moving.set()
+
+    def stall(self) -> None:
+        """Hold back what comes from now on."""
+        self._moving.clear()
+
+    def flow(self) -> None:
+        """Let pass what was held back and what comes."""
+        self._moving.set()
+
+    def cut_after(self, count: int) -> None:
+        """Let ``count`` bytes more pass, then cut the connection that carries the last of them. Works once."""
+        self._bytes_left = count
+
+    async def admit(self, piece: bytes) -> tuple[bytes, bool]:
+        """Give what may pass of a piece, when it may, and whether its connection is cut after that."""
+        if self.delay_s:
+            await asyncio.sleep(self.delay_s)
+        await self._moving.wait()
+        is_last = self._bytes_left is not None and len(piece) >= self._bytes_left
+        if self._bytes_left is not None:
+            piece = piece[: self._bytes_left]
+            self._bytes_left = None if is_last else self._bytes_left - len(piece)
+        self.pieces += 1
+        return piece, is_last
+
+
 class FaultProxy:
-    """Stands before a server's unix socket. A rule holds for the next command that contains ``needle``."""
+    """A proxy before one server; ``port`` is where it listens on 127.0.0.1."""
 
-    url: str = ""
-    needle: bytes = b""
-    lose_answer: bool = False
-    lost: int = 0
-    most_losses: int = 0
+    def __init__(self, server: Path | int) -> None:
+        """Stand before a unix socket or a port on loopback."""
+        self.port = 0
+        self.accepted = 0
+        self.to_server = Flow()
+        self.to_client = Flow()
+        self._server = server
+        self._refuses = False
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    def lose(self, needle: bytes, *, answer: bool, times: int = 1) -> None:
-        """Cut the connection at each of the next ``times`` commands: before it arrives, or after."""
-        self.needle, self.lose_answer, self.lost, self.most_losses = needle, answer, 0, times
+    def cut(self) -> None:
+        """End every connection, as a reset does."""
+        for writer in self._writers:
+            writer.transport.abort()
 
-    def _cuts(self, data: bytes) -> bool:
-        if not self.needle or self.needle not in data or self.lost >= self.most_losses:
-            return False
-        self.lost += 1
-        return True
+    def refuse(self) -> None:
+        """Cut every connection that comes from now on."""
+        self._refuses = True
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, socket: Path) -> None:
-        server_reader, server_writer = await asyncio.open_unix_connection(str(socket))
-        answers = asyncio.create_task(_pump(server_reader, writer))
-        try:
-            while data := await reader.read(1 << 20):
-                if self._cuts(data):
-                    if self.lose_answer:
-                        answers.cancel()
-                        server_writer.write(data)
-                        await server_reader.read(1)
-                    break
-                server_writer.write(data)
-                await server_writer.drain()
-        except ConnectionError:
-            pass  # either side has gone: that is what a proxy sees every day
-        finally:
-            answers.cancel()
-            server_writer.close()
-            writer.close()
+    def accept(self) -> None:
+        """Take connections again."""
+        self._refuses = False
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carry one connection until one of its ends, or the test, ends it."""
+        self.accepted += 1
+        if self._refuses:
+            writer.transport.abort()
+            return
+        if isinstance(self._server, Path):
+            server_reader, server_writer = await asyncio.open_unix_connection(self._server)
+        else:
+            server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._server)
+        ends = {writer, server_writer}
+        self._writers |= ends
+        pumps = {
+            asyncio.create_task(_carry(self.to_server, reader, server_writer)),
+            asyncio.create_task(_carry(self.to_client, server_reader, writer)),
+        }
+        self._tasks |= pumps
+        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.transport.abort()
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
+        self._tasks -= pumps
+        self._writers -= ends
+
+    async def close(self) -> None:
+        """End what is still carried."""
+        self.cut()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(1 << 20):
-        writer.write(data)
-        await writer.drain()
+async def _carry(flow: Flow, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while piece := await reader.read(flow.piece_bytes):
+            piece, is_last = await flow.admit(piece)
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0)
+            if is_last:
+                return
 
 
 @asynccontextmanager
-async def proxying(socket: Path) -> AsyncIterator[FaultProxy]:
-    """Run a proxy before the server that listens at ``socket``."""
-    proxy = FaultProxy()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await proxy._serve(reader, writer, socket)
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        proxy.url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+async def fault_proxy(server: Path | int, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[FaultProxy]:
+    """Run a proxy before a unix socket or a port; with ``tls`` its clients speak TLS, and the server plainly."""
+    proxy = FaultProxy(server)
+    listening = await asyncio.start_server(proxy.serve, "127.0.0.1", 0, ssl=tls)
+    proxy.port = listening.sockets[0].getsockname()[1]
+    try:
         yield proxy
+    finally:
+        listening.close()
+        await proxy.close()
+        await listening.wait_closed()

@@ -19,7 +19,7 @@ from schemas.job_spec import AnySpec, JobSpec, RetryPolicy
 from schemas.job_status import JobRecord
 from tests.support.until import until
 from worker.attempt import Attempt
-from worker.consumer import Consumer, ConsumerOptions
+from worker.consumer import BLOCK_S, Consumer, ConsumerOptions
 from worker.metrics import WorkerMetrics
 from worker.ports import JobContext
 from worker.registry import Entry, Registry
@@ -27,6 +27,7 @@ from worker.runner import Runner
 
 QUEUE = "trials"
 LOCK_S = 2.0
+_STOP_S = 5.0
 
 
 class Trial(BaseModel):
@@ -85,6 +86,11 @@ class Fleet:
     redis: Redis
     engine: Engine
 
+    @property
+    def url(self) -> str:
+        """Where the server is."""
+        return f"unix://{self.redis.connection_pool.connection_kwargs['path']}"
+
     async def add(self, kind: AnySpec, payload: BaseModel, parent: NewJob | None = None, **envelope: Any) -> str:  # noqa: ANN401 - fields of the envelope
         """Add a job as the API does and give its public id."""
         job = NewJob(ids.new(kind.queue), kind, Envelope(**envelope).wrap(payload), parent)
@@ -92,7 +98,12 @@ class Fleet:
         return job.id
 
     async def add_raw(
-        self, data: Any = None, *, name: str = "run", queue: str = QUEUE, **options: Any  # noqa: ANN401 - as anybody adds
+        self,
+        data: Any = None,
+        *,
+        name: str = "run",
+        queue: str = QUEUE,
+        **options: Any,  # noqa: ANN401 - as anybody adds
     ) -> str:
         """Add a job as a plain bullmq program does and give its public id."""
         job = await Queue(queue, {"connection": self.redis}).add(name, {} if data is None else data, options)
@@ -119,7 +130,7 @@ class Fleet:
         """Give a job's hash as the server has it."""
         for engine_id in ids.engine_ids(job_id):
             if found := await self.redis.hgetall(f"bull:{queue}:{engine_id}"):
-                return dict(found)
+                return {str(name): str(value) for name, value in found.items()}
         return {}
 
     @asynccontextmanager
@@ -127,18 +138,16 @@ class Fleet:
         self,
         *entries: Entry,
         ports: Mapping[type, object] | None = None,
-        url: str = "",
+        client: Callable[[], Redis] | None = None,
         lock_s: float = LOCK_S,
         concurrency: int = 20,
-        block_s: float = 5.0,
     ) -> AsyncIterator[Runner]:
         """Run a worker for the queues of these entries; it ends by itself only when it is broken."""
         registry = Registry(entries)
-        attempt = Attempt(registry, ports or {}, WorkerMetrics(registry), random.Random(7))
-        address = url or self.redis.connection_pool.connection_kwargs["path"]
+        attempt = Attempt(registry, ports or {}, WorkerMetrics(registry), random.Random(7))  # noqa: S311 - jitter
         clients, runners = [], []
         for queue in registry.queues:
-            client = connection.patient(url or f"unix://{address}", block_s=block_s)
+            redis = client() if client else connection.patient(self.url, block_s=BLOCK_S)
             options = ConsumerOptions(
                 queue=queue,
                 prefix="bull",
@@ -147,8 +156,8 @@ class Fleet:
                 crashes=registry.crashes(queue),
                 keep_finished_s=3600,
             )
-            clients.append(client)
-            runners.append(Runner(Consumer(client, options), attempt, concurrency=concurrency))
+            clients.append(redis)
+            runners.append(Runner(Consumer(redis, options), attempt, concurrency=concurrency))
         runs = [asyncio.create_task(runner.run()) for runner in runners]
         try:
             yield runners[0]
@@ -158,6 +167,10 @@ class Fleet:
                 runner.stop()
             for run in runs:
                 run.cancel()
-            await asyncio.gather(*runs, return_exceptions=True)
-            for client in clients:
-                await client.aclose()
+            _, endless = await asyncio.wait(runs, timeout=_STOP_S)
+            if endless:
+                for task in asyncio.all_tasks():
+                    task.print_stack()
+            for redis in clients:
+                await redis.aclose()
+            assert not endless, "the worker does not end when it is cancelled"

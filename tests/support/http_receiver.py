@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import cast
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class HttpReceiver:
     answers: list[Answer] = field(default_factory=list)
     sent_bytes: int = 0
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one request."""
         try:
             self.requests.append(await _read(reader))
             answer = self.answers.pop(0) if self.answers else Answer()
@@ -50,9 +52,11 @@ class HttpReceiver:
                 await writer.drain()
                 self.sent_bytes += 65_536
         except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the other side has had enough
+            return  # the other side has had enough
         finally:
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 async def _read(reader: asyncio.StreamReader) -> Request:
@@ -67,7 +71,14 @@ async def _read(reader: asyncio.StreamReader) -> Request:
 async def receiving() -> AsyncIterator[HttpReceiver]:
     """Receive on a free port of loopback, in this event loop."""
     receiver = HttpReceiver()
-    async with await asyncio.start_server(receiver._serve, "127.0.0.1", 0) as server:
+    connections: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.add(cast("asyncio.Task[None]", asyncio.current_task()))
+        await receiver.serve(reader, writer)
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         receiver.url = f"http://127.0.0.1:{port}/callbacks"
         yield receiver
+    await asyncio.gather(*connections)

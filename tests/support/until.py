@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
@@ -15,7 +15,15 @@ class TooLateError(AssertionError):
     """What a test waited for did not come."""
 
 
-async def until(condition: Callable[[], T | Awaitable[T]], *, within_s: float = 10.0) -> T:
+@overload
+async def until(condition: Callable[[], Awaitable[T | None]], *, within_s: float = 10.0) -> T: ...
+
+
+@overload
+async def until(condition: Callable[[], T | None], *, within_s: float = 10.0) -> T: ...
+
+
+async def until(condition: Callable[[], Any], *, within_s: float = 10.0) -> Any:
     """Give the condition's first true value; it may be a plain or an async function.
 
     Raises:

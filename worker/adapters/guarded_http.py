@@ -6,6 +6,7 @@ in addresses, nothing that is not public - unless the operator allows loopback, 
 """
 
 import asyncio
+import base64
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -17,11 +18,18 @@ from pathlib import Path
 
 import httpx
 from pydantic import SecretStr
-from ssrfguard import DEFAULT_DENIED, AddressTable, Block, Policy, Reach, SSRFGuardError
+from ssrfguard import DEFAULT_DENIED, AddressTable, Block, Policy, Reach, Resolver, SSRFGuardError
 from ssrfguard.httpx import AsyncClient
 from standardwebhooks.webhooks import Webhook
 
-from schemas.errors import CallbackRefused, CallbackRejected, DocumentTooLarge, SourceRefused, SourceUnavailable
+from schemas.errors import (
+    CallbackRefused,
+    CallbackRejected,
+    DocumentTooLarge,
+    Misconfigured,
+    SourceRefused,
+    SourceUnavailable,
+)
 from worker.ports import CallbackSender, Receipt, SourceFetcher
 
 _LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
@@ -31,6 +39,7 @@ _TIMEOUT = httpx.Timeout(15.0, connect=5.0)
 _FETCH_TOTAL_S = 300.0
 _SEND_TOTAL_S = 20.0
 _LONGEST_WAIT_S = 3600.0
+_KEY_BYTES = range(24, 65)
 # The client's faults that time may heal; every other 4xx is a no for good.
 _HEALING = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 
@@ -50,16 +59,38 @@ def policy(*, allow_loopback: bool) -> Policy:
 
 
 @asynccontextmanager
-async def guarded_client(*, allow_loopback: bool) -> AsyncIterator[httpx.AsyncClient]:
-    """Open the client that both adapters share."""
+async def guarded_client(*, allow_loopback: bool, resolver: Resolver | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    """Open the client that both adapters share; ``resolver`` stands in for ``socket.getaddrinfo``."""
     async with AsyncClient(
         policy=policy(allow_loopback=allow_loopback),
+        resolver=resolver,
         timeout=_TIMEOUT,
         follow_redirects=False,
         trust_env=False,
         headers={"User-Agent": "Corral"},
     ) as client:
         yield client
+
+
+def signer(secret: SecretStr | None) -> Webhook:
+    """Make what signs callbacks out of the operator's secret.
+
+    Raises:
+        Misconfigured: it is missing, or not ``whsec_`` and base64 of 24 to 64 bytes.
+    """
+    if secret is None:
+        raise Misconfigured("CORRAL_CALLBACK_SECRET is missing; `corral secret` makes one")
+    prefix, _, encoded = secret.get_secret_value().partition("_")
+    try:
+        key = base64.b64decode(encoded, validate=True)
+    except ValueError:
+        key = b""
+    if prefix != "whsec" or len(key) not in _KEY_BYTES:
+        # Of 24 to 64 bytes, as Standard Webhooks 1.0.0 demands: its verifiers refuse others.
+        raise Misconfigured(
+            "CORRAL_CALLBACK_SECRET is not whsec_ and base64 of 24 to 64 bytes; `corral secret` makes one"
+        )
+    return Webhook(key)
 
 
 class HttpSourceFetcher(SourceFetcher):
@@ -76,16 +107,17 @@ class HttpSourceFetcher(SourceFetcher):
             async with asyncio.timeout(_FETCH_TOTAL_S), self._client.stream("GET", url) as response:
                 _demand_success(response)
                 await _save(response, into, self._limit_bytes)
-                return response.headers.get("content-type", "application/octet-stream")
+                return str(response.headers.get("content-type", "application/octet-stream"))
 
 
 class HttpCallbackSender(CallbackSender):
     """Signs with the operator's secret and POSTs."""
 
-    def __init__(self, client: httpx.AsyncClient, secret: SecretStr) -> None:
-        """Send through a guarded client that the caller closes."""
+    def __init__(self, client: httpx.AsyncClient, webhook: Webhook, *, timeout_s: float = _SEND_TOTAL_S) -> None:
+        """Send through a guarded client that the caller closes, signed by ``webhook``."""
         self._client = client
-        self._webhook = Webhook(secret.get_secret_value())
+        self._webhook = webhook
+        self._timeout_s = timeout_s
 
     async def send(self, url: str, *, webhook_id: str, body: bytes) -> Receipt:
         """POST under the headers of Standard Webhooks 1.0.0; see the port."""
@@ -101,7 +133,7 @@ class HttpCallbackSender(CallbackSender):
         with _translated(CallbackRefused, CallbackRejected):
             # The answer's body is nobody's business: it is closed unread.
             async with (
-                asyncio.timeout(_SEND_TOTAL_S),
+                asyncio.timeout(self._timeout_s),
                 self._client.stream("POST", url, content=body, headers=headers) as response,
             ):
                 status = response.status_code

@@ -11,6 +11,9 @@ from worker.ports import CallbackSender, JobContext, JobReader
 
 PORTS = (CallbackSender, JobReader)
 
+# Standard Webhooks 1.0.0 asks senders to stay below 20 kB: receivers refuse what is larger.
+_LIMIT_BYTES = 20_000
+
 _TYPES: dict[JobState, EventType] = {
     JobState.COMPLETED: "job.completed",
     JobState.FAILED: "job.failed",
@@ -37,12 +40,21 @@ async def handle(payload: DeliverCallback, job: JobContext) -> DeliveredCallback
     event = _event(payload, await job.use(JobReader).read(payload.job_id))
     if event.type not in payload.callback.events:
         return DeliveredCallback(webhook_id=job.id, type=event.type, sent=False)
-    body = event.model_dump_json(exclude_none=True).encode()
+    body = _body(event)
     url = str(payload.callback.url)
     receipt = await job.use(CallbackSender).send(url, webhook_id=job.id, body=body)
     return DeliveredCallback(
         webhook_id=job.id, type=event.type, sent=True, status=receipt.status, latency_s=receipt.latency_s
     )
+
+
+def _body(event: CallbackEvent) -> bytes:
+    body = event.model_dump_json(exclude_none=True).encode()
+    if len(body) <= _LIMIT_BYTES:
+        return body
+    links = {"result": f"/v1/jobs/{event.data.id}/result"}
+    ended = event.data.model_copy(update={"result": None, "links": links})
+    return event.model_copy(update={"data": ended}).model_dump_json(exclude_none=True).encode()
 
 
 def _event(payload: DeliverCallback, record: JobRecord | None) -> CallbackEvent:
@@ -56,9 +68,7 @@ def _event(payload: DeliverCallback, record: JobRecord | None) -> CallbackEvent:
         result=record.result,
         error=status.error,
     )
-    return CallbackEvent(
-        type=_TYPES[status.state], timestamp=status.finished_at or datetime.now(UTC), data=ended
-    )
+    return CallbackEvent(type=_TYPES[status.state], timestamp=status.finished_at or datetime.now(UTC), data=ended)
 
 
 def _removed(payload: DeliverCallback) -> CallbackEvent:
