@@ -134,7 +134,9 @@ def demo(data_folder: Path) -> bool:
 
 
 def _table(walks: list[Walk]) -> Table:
-    table = Table("document", "ended as", "pages", "read by OCR", "parsed in", "ended after", "callback after", "result")
+    table = Table(
+        "document", "ended as", "pages", "read by OCR", "parsed in", "ended after", "callback after", "result"
+    )
     for walk in walks:
         result, status = walk.result, walk.status
         table.add_row(

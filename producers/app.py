@@ -22,6 +22,8 @@ from schemas import VERSION
 from schemas import settings as environment
 from schemas.job_spec import Catalogue, catalogue
 
+# A request gives up earlier, by its own patience; this ends what no request waits for.
+_SILENT_S = 1.0
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -40,7 +42,7 @@ def build(settings: ApiSettings, specs: Catalogue) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            redis = connection.fail_fast(settings.redis_url)
+            redis = connection.fail_fast(settings.redis_url, timeout_s=_SILENT_S)
             stack.push_async_callback(redis.aclose)
             reading = connection.patient(settings.redis_url)
             stack.push_async_callback(reading.aclose)

@@ -113,8 +113,7 @@ class Engine:
             engine_id, raw = await self._find(queue, job_id)
             if not raw:
                 return False
-            key = self._key(queue, engine_id)
-            args = (_REQUEST_CANCEL, 1, key, CANCEL_FIELD, str(round(time.time() * 1000)))
+            args = (_REQUEST_CANCEL, 1, self._key(queue, engine_id), CANCEL_FIELD, str(round(time.time() * 1000)))
             if not await cast("Awaitable[int]", self._redis.eval(*args)):
                 return False
             if await self._queue(queue).getJobState(engine_id) == "delayed":
@@ -196,7 +195,7 @@ class Engine:
                 # To end the watch politely would be to wait for a server that has just been silent.
                 pipe.watching = False
                 await pipe.connection.disconnect(nowait=True)
-            await pipe.reset()
+            await pipe.aclose()
 
     async def _entries(self, job: NewJob) -> list[dict[str, Any]]:
         node = self._node(job)

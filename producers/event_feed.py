@@ -122,8 +122,9 @@ class EventFeed:
                 log.warning("event_feed.interrupted", queue=queue, error=type(error).__name__)
                 await asyncio.sleep(_AFTER_TROUBLE_S)
                 continue
-            for after, fields in _entries(answer):
-                self._tell(queue, _happening(after, fields))
+            for entry_id, fields in _entries(answer):
+                after = entry_id
+                self._tell(queue, _happening(entry_id, fields))
 
     def _tell(self, queue: str, happening: Happening) -> None:
         for listener in self._listeners.get(queue, ()):

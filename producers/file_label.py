@@ -8,7 +8,7 @@ DEFAULT_TYPE = "application/octet-stream"
 _LONGEST_NAME = 255
 _LONGEST_TYPE = 127
 # RFC 9110, with the parameters that occur: `text/html; charset=utf-8`.
-_TYPE = re.compile(r"^[\w.+-]{1,60}/[\w.+-]{1,60}(; *[\w.+-]+=(\"[\w .+-]*\"|[\w.+-]+))*$", re.ASCII)
+_TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}(; *[\w.+-]+=(\"[\w .+-]*\"|[\w.+-]+))*", re.ASCII)
 
 
 def file_name(given: str) -> str:
@@ -24,4 +24,4 @@ def file_name(given: str) -> str:
 def media_type(given: str) -> str:
     """Give a media type that may stand in a header; any that may not is ``application/octet-stream``."""
     found = given.strip()
-    return found if len(found) <= _LONGEST_TYPE and _TYPE.match(found) else DEFAULT_TYPE
+    return found if len(found) <= _LONGEST_TYPE and _TYPE.fullmatch(found) else DEFAULT_TYPE

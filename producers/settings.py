@@ -9,7 +9,7 @@ from schemas.settings import EngineSettings, FileSettings, LogSettings
 
 _SHORTEST_TOKEN = 24
 # It names a folder of the store, and stands in logs.
-_TENANT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class ApiSettings(EngineSettings, FileSettings, LogSettings):
@@ -37,7 +37,7 @@ class ApiSettings(EngineSettings, FileSettings, LogSettings):
         if len(tokens) < len(self.api_tokens):
             raise ValueError("CORRAL_API_TOKENS: two tenants have the same token; give each its own")
         for tenant, token in self.api_tokens.items():
-            if not _TENANT.match(tenant):
+            if not _TENANT.fullmatch(tenant):
                 raise ValueError(f"CORRAL_API_TOKENS: {tenant!r} is no tenant; use up to 64 of A-Z a-z 0-9 . _ -")
             if len(token.get_secret_value()) < _SHORTEST_TOKEN:
                 raise ValueError(f"CORRAL_API_TOKENS: {tenant!r} has a token under {_SHORTEST_TOKEN} characters")

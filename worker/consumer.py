@@ -19,13 +19,13 @@ from redis.exceptions import RedisError
 
 from producers.engine import CANCEL_FIELD
 from schemas import job_id as ids
-from schemas.errors import CorralError, EngineUnavailable, JobStalled, Permanent
+from schemas.errors import CorralError, EngineUnavailable
 from schemas.job_status import Progress
 from schemas.outcome import Cancelled, Completed, DeadLettered, Outcome, Retrying
+from worker.taken_job import ChildFailed, TakenJob
 
 BLOCK_S = 5.0
 _KEEP_LOGS = 1_000
-_STALLED = "job stalled more than allowable limit"
 
 # A line for a job that is gone would leave a list that nobody owns: look and write in one step.
 _APPEND_LOG = """
@@ -40,12 +40,6 @@ class LockLost(CorralError):  # noqa: N818 - named for what may be done about it
     """The job is no longer this worker's to end. Remedy: none, whoever has it now answers for it."""
 
     code = "lock_lost"
-
-
-class ChildFailed(Permanent):
-    """A job that this one had to wait for has failed. Remedy: see that job, then add this one again."""
-
-    code = "child_failed"
 
 
 @dataclass(frozen=True)
@@ -67,43 +61,6 @@ class ConsumerOptions:
         worker was killed runs again within 1.5 x ``lock_s``.
         """
         return self.lock_s / 4
-
-
-@dataclass(frozen=True, eq=False)
-class Taken:
-    """A job that this worker holds the lock of. ``failed`` is why the engine gave it up unrun."""
-
-    job: Job
-    id: str
-    cancel_requested: bool
-
-    @property
-    def number(self) -> int:
-        """Which attempt this is, from 1."""
-        return int(self.job.attemptsMade) + 1
-
-    @property
-    def limit(self) -> int:
-        """How many attempts the job may have; whoever added it may have written anything."""
-        attempts = self.job.opts.get("attempts")
-        return attempts if isinstance(attempts, int) and attempts > 0 else 1
-
-    @property
-    def waited_s(self) -> float | None:
-        """How long it lay in the queue; None for a retry or a run after a crash, when nobody knows."""
-        if self.number > 1 or self.job.attemptsStarted > 1:
-            return None
-        due_s = (int(self.job.timestamp) + int(self.job.delay or 0)) / 1000
-        return max(0.0, time.time() - due_s)
-
-    @property
-    def failed(self) -> CorralError | None:
-        """Why the engine gave the job up before we could begin."""
-        if self.job.deferredFailure is None:
-            return None
-        if self.job.deferredFailure == _STALLED:
-            return JobStalled("the job's worker died under it each time; see the workers' memory and logs")
-        return ChildFailed("a job that this one waited for has failed")
 
 
 class Consumer:
@@ -130,7 +87,7 @@ class Consumer:
         with _translated():
             await self._worker.blockingRedisConnection.getRedisVersion()
 
-    async def take(self) -> Taken | None:
+    async def take(self) -> TakenJob | None:
         """Wait for a job for up to ``BLOCK_S``; None when there was none, or on ``stop``."""
         try:
             with _translated():
@@ -140,7 +97,7 @@ class Consumer:
             # The sign that a job is there may have been taken in vain: look at once, before waiting for one.
             self._worker.drained = False
             raise
-        return Taken(job, ids.public(self.options.queue, job.id), job.cancel_requested) if job else None
+        return TakenJob(job, ids.public(self.options.queue, job.id), job.cancel_requested) if job else None
 
     def stop(self) -> None:
         """Wake ``take``, and have it wait no more."""
@@ -148,7 +105,7 @@ class Consumer:
         if self._worker.waiting is not None:
             self._worker.waiting.cancel()
 
-    async def end(self, taken: Taken, outcome: Outcome) -> None:
+    async def end(self, taken: TakenJob, outcome: Outcome) -> None:
         """Write how an attempt ended. Safe to repeat: once it is written the lock is gone."""
         with _translated():
             match outcome:
@@ -159,12 +116,12 @@ class Consumer:
                 case DeadLettered(error) | Cancelled(error):
                     await self._fail(taken.job, error)
 
-    async def hand_back(self, taken: Taken) -> None:
+    async def hand_back(self, taken: TakenJob) -> None:
         """Let another worker have the job at once; the attempt does not count."""
         with _translated():
             await self._delay(taken.job, 0.0, {"skipAttempt": True})
 
-    async def renew(self, held: list[Taken]) -> list[Taken]:
+    async def renew(self, held: list[TakenJob]) -> list[TakenJob]:
         """Renew the locks of jobs and give those whose lock is lost."""
         job_ids, tokens = [one.job.id for one in held], [one.job.token for one in held]
         with _translated():
@@ -178,7 +135,7 @@ class Consumer:
             found = await self._worker.backend.moveStalledJobsToWait(allowed, every_ms)
         return [ids.public(self.options.queue, engine_id) for engine_id in found]
 
-    async def cancelled(self, held: list[Taken]) -> list[Taken]:
+    async def cancelled(self, held: list[TakenJob]) -> list[TakenJob]:
         """Give those jobs whose end somebody has asked for."""
         pipe = self._redis.pipeline(transaction=False)
         for one in held:
@@ -187,12 +144,12 @@ class Consumer:
             flags = await pipe.execute()
         return [one for one, flag in zip(held, flags, strict=True) if flag]
 
-    async def set_progress(self, taken: Taken, progress: Progress) -> None:
+    async def set_progress(self, taken: TakenJob, progress: Progress) -> None:
         """Write how far a job is, and publish it."""
         with _translated():
             await taken.job.updateProgress(progress.model_dump())
 
-    async def append_log(self, taken: Taken, line: str) -> None:
+    async def append_log(self, taken: TakenJob, line: str) -> None:
         """Add a line to the job's log, unless the job is gone."""
         key = self._key(taken)
         with _translated():
@@ -215,7 +172,7 @@ class Consumer:
         now_ms, delay_ms = round(time.time() * 1000), round(delay_s * 1000)
         await self._worker.backend.moveToDelayed(job.id, now_ms, delay_ms, job.token, options)
 
-    def _key(self, taken: Taken) -> str:
+    def _key(self, taken: TakenJob) -> str:
         return str(self._worker.backend.toKey(taken.job.id))
 
 

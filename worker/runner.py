@@ -15,8 +15,9 @@ import structlog
 
 from schemas.errors import CorralError, EngineUnavailable
 from schemas.outcome import Outcome
-from worker.consumer import Consumer, LockLost, Taken
+from worker.consumer import Consumer, LockLost
 from worker.context import Cancellation, Delivery
+from worker.taken_job import TakenJob
 
 log = structlog.get_logger()
 
@@ -30,7 +31,7 @@ _HAND_BACK_S = 0.5
 class _Held:
     """A job under way here. ``kept_at`` is when its lock was last known to be ours."""
 
-    taken: Taken
+    taken: TakenJob
     task: "asyncio.Task[Any]"
     cancellation: Cancellation
     kept_at: float = field(default_factory=time.monotonic)
@@ -46,7 +47,7 @@ class Runner:
         self._consumer = consumer
         self._attempt = attempt
         self._concurrency = concurrency
-        self._held: dict[Taken, _Held] = {}
+        self._held: dict[TakenJob, _Held] = {}
 
     @property
     def queue(self) -> str:
@@ -88,7 +89,7 @@ class Runner:
             if (taken := await self._next()) is not None:
                 jobs.create_task(self._run(taken)).add_done_callback(lambda _: free.release())
 
-    async def _next(self) -> Taken | None:
+    async def _next(self) -> TakenJob | None:
         while not self._consumer.stopping:
             try:
                 if (taken := await self._consumer.take()) is not None:
@@ -98,7 +99,7 @@ class Runner:
                 await asyncio.sleep(_RECONNECT_S)
         return None
 
-    async def _run(self, taken: Taken) -> None:
+    async def _run(self, taken: TakenJob) -> None:
         held = _Held(taken, _this_task(), Cancellation(requested=taken.cancel_requested))
         self._held[taken] = held
         try:
@@ -136,7 +137,7 @@ class Runner:
         except (EngineUnavailable, LockLost, TimeoutError) as error:
             self._trouble(error)
 
-    async def _acknowledge(self, taken: Taken, outcome: Outcome) -> None:
+    async def _acknowledge(self, taken: TakenJob, outcome: Outcome) -> None:
         # For as long as the lock is ours: work that was done is never recorded as anything else.
         while True:
             try:
@@ -151,7 +152,7 @@ class Runner:
             else:
                 return
 
-    async def _hand_back(self, taken: Taken) -> None:
+    async def _hand_back(self, taken: TakenJob) -> None:
         log.warning("job.handed_back", job_id=taken.id)
         try:
             async with asyncio.timeout(_HAND_BACK_S):

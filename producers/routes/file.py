@@ -36,7 +36,7 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
     413: {"description": "The file is above the limit of one upload."},
     416: {"description": "The file has no such bytes."},
 }
-_RANGE = re.compile(r"^bytes=(?P<first>\d{0,18})-(?P<last>\d{0,18})$")
+_RANGE = re.compile(r"bytes=(?P<first>[0-9]{0,18})-(?P<last>[0-9]{0,18})")
 _HEADERS = {
     # An uploaded page that somebody opens all the same can neither run a script nor load anything.
     "Content-Security-Policy": "default-src 'none'; sandbox",
@@ -122,7 +122,7 @@ async def _whole(chunks: AsyncIterator[bytes], announced: int) -> AsyncIterator[
 def _demand_range(request: Request, size_bytes: int) -> None:
     if not (text := request.headers.get("range", "")):
         return
-    found = _RANGE.match(text)
+    found = _RANGE.fullmatch(text)
     if found is None or text == "bytes=-" or _backwards(found["first"], found["last"]):
         # What is no single range may be ignored (RFC 9110, 14.2), and then the whole file comes.
         request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"range"]

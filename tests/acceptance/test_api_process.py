@@ -107,12 +107,41 @@ async def test_a_caller_who_leaves_in_the_middle_leaves_nothing(
     content += b"x" * 3_000_000
     type_ = "multipart/form-data; boundary=b" if form else "application/octet-stream"
     with connect(process) as line:
-        line.sendall(f"POST /v1/files HTTP/1.1\r\nHost: localhost\r\nContent-Type: {type_}\r\n{headers}\r\n\r\n".encode())
+        line.sendall(
+            f"POST /v1/files HTTP/1.1\r\nHost: localhost\r\nContent-Type: {type_}\r\n{headers}\r\n\r\n".encode()
+        )
         line.sendall(b"%x\r\n%b\r\n" % (len(content), content) if "chunked" in headers else content)
         await until(lambda: any(path.stat().st_size for path in (tmp_path / "files" / "incoming").iterdir()))
     await until(lambda: files(tmp_path) == [])
     assert (await api.get("/livez")).status_code == 200
     assert "request.failed" not in process.log.read_text()
+
+
+async def follow(api: httpx.AsyncClient, job_id: str, events: list[str]) -> None:
+    """Note what each event of a job holds, as it comes."""
+    async with api.stream("GET", f"/v1/jobs/{job_id}/events") as stream:
+        async for line in stream.aiter_lines():
+            events += [line.removeprefix("data: ")] if line.startswith("data: ") else []
+
+
+async def reading(redis: Redis) -> int:
+    """Count the connections whose last command is a read of a stream."""
+    return sum(client["cmd"] == "xread" for client in await redis.client_list())
+
+
+async def silent(redis: Redis) -> bool:
+    """Tell whether nobody reads."""
+    return await reading(redis) == 0
+
+
+async def complete(redis: Redis, job_id: str) -> None:
+    """End a job as a worker does."""
+    async with redis.pipeline(transaction=True) as pipe:
+        pipe.lrem("bull:documents:wait", 0, job_id)
+        pipe.zadd("bull:documents:completed", {job_id: 1})
+        pipe.hset(f"bull:documents:{job_id}", mapping={"finishedOn": "1700000001000", "returnvalue": "{}"})
+        pipe.xadd("bull:documents:events", {"event": "completed", "jobId": job_id})
+        await pipe.execute()
 
 
 async def test_fifty_callers_of_one_job_are_one_reader(
@@ -121,57 +150,32 @@ async def test_fifty_callers_of_one_job_are_one_reader(
     """One blocking read at the server, however many listen; all hear the same; none is left when they leave."""
     job_id = (await api.post("/v1/jobs/documents.convert", json=BODY)).json()["id"]
     heard: list[list[str]] = [[] for _ in range(50)]
-
-    async def follow(events: list[str]) -> None:
-        async with api.stream("GET", f"/v1/jobs/{job_id}/events") as stream:
-            events.extend([line async for line in stream.aiter_lines() if line.startswith("data: ")])
-
-    async def reading() -> int:
-        clients = await redis.client_list()
-        return sum(client["cmd"] == "xread" for client in clients)
-
-    callers = [asyncio.create_task(follow(events)) for events in heard]
-    await until(reading)
+    callers = [asyncio.create_task(follow(api, job_id, events)) for events in heard]
+    await until(lambda: all(len(events) == 1 for events in heard))
     for done in (1, 2, 3):
-        data = json.dumps({"done": done, "total": 3})
-        await redis.xadd("bull:documents:events", {"event": "progress", "jobId": job_id, "data": data})
+        progress = json.dumps({"done": done, "total": 3})
+        await redis.xadd("bull:documents:events", {"event": "progress", "jobId": job_id, "data": progress})
+    await until(lambda: all(len(events) == 4 for events in heard))
+    assert await reading(redis) == 1
 
-    async def all_heard() -> bool:
-        return await reading() == 1 and process.log.exists()
-
-    await until(all_heard)
     for caller in callers[:25]:
         caller.cancel()
     await asyncio.wait(callers[:25])
-    async with redis.pipeline(transaction=True) as pipe:
-        pipe.lrem("bull:documents:wait", 0, job_id)
-        pipe.zadd("bull:documents:completed", {job_id: 1})
-        pipe.hset(f"bull:documents:{job_id}", mapping={"finishedOn": "1700000001000", "returnvalue": "{}"})
-        pipe.xadd("bull:documents:events", {"event": "completed", "jobId": job_id})
-        await pipe.execute()
+    await complete(redis, job_id)
     await asyncio.gather(*callers[25:])
 
-    assert {events[-1].count('"completed"') for events in heard[25:]} == {1}
-    assert all(json.loads(event[6:]).get("state") == "waiting" for event in [events[0] for events in heard[25:]])
-
-    async def none_reads() -> bool:
-        return await reading() == 0
-
-    await until(none_reads)
+    for events in heard[25:]:
+        first, *progressed, last = [json.loads(event) for event in events]
+        assert (first["state"], last["state"]) == ("waiting", "completed")
+        assert [event["done"] for event in progressed] == [1, 2, 3]
+    await until(lambda: silent(redis))
     assert "request.failed" not in process.log.read_text()
 
 
 async def test_a_caller_who_hangs_up_is_noticed(process: ApiProcess, api: httpx.AsyncClient, redis: Redis) -> None:
     """The reader stops though the job goes on."""
     job_id = (await api.post("/v1/jobs/documents.convert", json=BODY)).json()["id"]
-
-    async def reading() -> int:
-        return sum(client["cmd"] == "xread" for client in await redis.client_list())
-
-    async def silent() -> bool:
-        return await reading() == 0
-
     with connect(process) as line:
         line.sendall(f"GET /v1/jobs/{job_id}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        await until(reading)
-    await until(silent)
+        await until(lambda: reading(redis))
+    await until(lambda: silent(redis))

@@ -38,6 +38,12 @@ def test_the_readmes_curl_commands_work(stack: Stack, receiver: Receiver) -> Non
 def _shell(command: str, **variables: str) -> str:
     environment = {**os.environ, **variables}
     done = subprocess.run(
-        ["/bin/bash", "-euc", command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=50, check=True
+        ["/bin/bash", "-euc", command],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=True,
     )
     return done.stdout

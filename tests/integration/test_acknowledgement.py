@@ -12,7 +12,7 @@ from corral.valkey import ValkeyServer
 from schemas.errors import Permanent, Retryable
 from schemas.job_spec import RetryPolicy
 from schemas.job_status import JobState
-from tests.support.fleet import QUEUE, Fleet, Handle, Seen, Trial, Verdict, entry, spec, succeed
+from tests.support.fleet import QUEUE, Fleet, Seen, Trial, Verdict, entry, raising, spec, succeed
 from tests.support.lossy_proxy import LossyProxy, lossy_proxy
 from tests.support.until import until
 from worker.ports import JobContext
@@ -34,15 +34,6 @@ def script(fleet: Fleet, name: str) -> bytes:
     """Give the name under which the engine's script is called."""
     commands = Queue(QUEUE, {"connection": fleet.redis}).backend.connection.commands
     return str(commands[name].sha).encode()
-
-
-def raising(error: Exception) -> Handle:
-    """Make a handler that raises."""
-
-    async def fail(_payload: Trial, _job: JobContext) -> Verdict:
-        raise error
-
-    return fail
 
 
 @pytest.mark.parametrize("answer", [False, True], ids=["before it arrives", "before it is answered"])
@@ -89,7 +80,7 @@ async def test_a_failure_is_recorded_once(
 
 
 @pytest.mark.parametrize("answer", [False, True])
-async def test_a_retry_is_planned_once(fleet: Fleet, proxy: LossyProxy, answer: bool) -> None:
+async def test_a_retry_is_planned_once(fleet: Fleet, proxy: LossyProxy, answer: bool) -> None:  # noqa: FBT001 - a case
     """The cut comes as the next attempt is written down; that one attempt follows."""
     handle = Seen([raising(Retryable("not now")), succeed])
     proxy.lose(script(fleet, "moveToDelayed"), answer=answer)

@@ -22,14 +22,14 @@ from schemas.errors import Permanent
 from schemas.job_spec import RetrySchedule
 from schemas.job_status import JobState
 from schemas.jobs.callbacks import DELIVER, DeliverCallback
-from tests.support.fleet import QUEUE, Fleet, Handle, Seen, Trial, Verdict, entry, spec, succeed
+from tests.support.fleet import QUEUE, Fleet, Seen, Trial, entry, raising, spec, succeed
 from tests.support.http_receiver import Answer, HttpReceiver, receiving
 from tests.support.until import until
 from worker.adapters.engine_job_reader import EngineJobReader
 from worker.adapters.guarded_http import HttpCallbackSender, guarded_client, signer
 from worker.handlers.callbacks.deliver import PORTS
 from worker.handlers.callbacks.deliver import handle as deliver
-from worker.ports import CallbackSender, JobContext, JobReader
+from worker.ports import CallbackSender, JobReader
 from worker.registry import Entry
 
 NODE = Path(__file__).parents[1] / "node"
@@ -63,15 +63,6 @@ async def add(fleet: Fleet, receiver: HttpReceiver, *events: EventType, **payloa
     parent = NewJob(callback_id, SOON, Envelope().wrap(notice))
     await fleet.engine.add(NewJob(job_id, spec(), Envelope().wrap(Trial.model_validate(payload)), parent))
     return job_id, callback_id
-
-
-def raising(error: Exception) -> Handle:
-    """Make a handler that raises."""
-
-    async def fail(_payload: Trial, _job: JobContext) -> Verdict:
-        raise error
-
-    return fail
 
 
 def told(receiver: HttpReceiver) -> CallbackEvent:

@@ -8,11 +8,14 @@ import importlib
 import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import worker.handlers
 from producers.problem import STATUS
 from producers.refusal import Refusal
 from schemas.errors import Cancelled, CorralError, Misconfigured, Permanent, Retryable
+
+C = TypeVar("C", CorralError, Refusal)
 
 FILE = Path(__file__).parents[2] / "docs" / "reference" / "errors.md"
 
@@ -32,8 +35,8 @@ A code is stable; a message is for people and may change. The API answers a requ
  "detail": "there is no job documents_42; it may have ended days ago", "request_id": "01jd..."}
 ```
 
-`request_id` is also in the header `X-Request-Id` and in every line of the log. A 503 has `Retry-After`. `errors` lists the
-fields that are wrong.
+`request_id` is also in the header `X-Request-Id` and in every line of the log. A 503 has `Retry-After`. `errors` lists
+the fields that are wrong.
 """
 _OF_JOBS = """
 ## Of jobs
@@ -56,10 +59,10 @@ def table() -> str:
 
 def codes() -> list[str]:
     """Give every code there is, one for each class."""
-    return [cls.code for root in (CorralError, Refusal) for cls in _classes(root)]
+    return [cls.code for cls in _classes(CorralError)] + [cls.code for cls in _classes(Refusal)]
 
 
-def _classes(root: type) -> Iterator[type]:
+def _classes(root: type[C]) -> Iterator[type[C]]:
     for found in pkgutil.walk_packages(worker.handlers.__path__, f"{worker.handlers.__name__}."):
         importlib.import_module(found.name)
     waiting = [root]
@@ -71,10 +74,11 @@ def _classes(root: type) -> Iterator[type]:
             yield cls
 
 
-def _again(cls: type) -> str:
+def _again(cls: type[CorralError]) -> str:
     if issubclass(cls, Retryable):
         return "by itself"
-    return {Cancelled: "was asked to end", Misconfigured: "when it is mended"}.get(cls, "no")
+    special: dict[type[CorralError], str] = {Cancelled: "was asked to end", Misconfigured: "when it is mended"}
+    return special.get(cls, "no")
 
 
 def _head(again: str | None) -> str:

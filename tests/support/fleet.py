@@ -60,6 +60,21 @@ async def succeed(payload: Trial, _job: JobContext) -> Verdict:
     return Verdict(text=payload.text.upper())
 
 
+async def hang(_payload: Trial, _job: JobContext) -> Verdict:
+    """Never end by itself."""
+    await asyncio.Event().wait()
+    return Verdict()
+
+
+def raising(error: BaseException) -> Handle:
+    """Make a handler that raises."""
+
+    async def fail(_payload: Trial, _job: JobContext) -> Verdict:
+        raise error
+
+    return fail
+
+
 @dataclass
 class Seen:
     """A handler that notes each run and then does what the next ``steps`` say, the last one for ever."""
@@ -99,7 +114,7 @@ class Fleet:
 
     async def add_raw(
         self,
-        data: Any = None,
+        data: Any = None,  # noqa: ANN401 - as anybody adds
         *,
         name: str = "run",
         queue: str = QUEUE,

@@ -25,11 +25,11 @@ def test_the_defaults_serve_loopback_only() -> None:
     assert is_loopback(load(ApiSettings).api_host)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "example.org"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "example.org"])  # noqa: S104 - what must be refused
 def test_another_host_needs_tokens(environment: pytest.MonkeyPatch, host: str) -> None:
     """Nobody serves the world by mistake; with tokens it is meant."""
     environment.setenv("CORRAL_API_HOST", host)
-    with pytest.raises(Misconfigured, match="CORRAL_API_HOST is .*: without CORRAL_API_TOKENS .* loopback only"):
+    with pytest.raises(Misconfigured, match=r"CORRAL_API_HOST is .*: without CORRAL_API_TOKENS .* loopback only"):
         load(ApiSettings)
 
     environment.setenv("CORRAL_API_TOKENS", f'{{"acme": "{TOKEN}"}}')

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from schemas.errors import JobStalled, Permanent, Retryable
 from schemas.job_status import Progress
 from schemas.outcome import Cancelled, Completed, DeadLettered, Outcome, Retrying
-from tests.support.fleet import QUEUE, Handle, Trial, Verdict, entry, spec, succeed
+from tests.support.fleet import QUEUE, Handle, Trial, Verdict, entry, raising, spec, succeed
 from worker.attempt import RESULT_LIMIT_BYTES, Attempt
 from worker.context import Cancellation, Delivery
 from worker.metrics import WorkerMetrics
@@ -70,15 +70,6 @@ async def ended(made: Attempt, given: Delivery) -> tuple[Outcome, dict[str, Any]
     assert PAYLOAD not in str(logs)
     assert SECRET not in str(logs)
     return outcome, dict(line)
-
-
-def raising(error: BaseException) -> Handle:
-    """Make a handler that raises."""
-
-    async def fail(_payload: Trial, _job: JobContext) -> Verdict:
-        raise error
-
-    return fail
 
 
 async def test_a_completed_attempt_leaves_one_line() -> None:

@@ -75,7 +75,11 @@ def test_a_secret_is_hidden_by_its_field_or_its_look(name: str, value: object) -
         assert secret not in text
 
 
-@given(st.dictionaries(st.sampled_from(["job_id", "kind", "run_s"]), st.none() | st.booleans() | st.integers() | st.floats()))
+@given(
+    st.dictionaries(
+        st.sampled_from(["job_id", "kind", "run_s"]), st.none() | st.booleans() | st.integers() | st.floats()
+    )
+)
 def test_numbers_and_flags_stay_as_they_are(event: dict[str, object]) -> None:
     """A machine that reads the log needs them as such."""
     assert redact(None, "", dict(event)) is not None

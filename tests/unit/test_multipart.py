@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -30,7 +32,7 @@ def form(content: bytes, name: str = "a.bin") -> bytes:
 async def pieces(body: bytes, cuts: list[int]) -> AsyncIterator[bytes]:
     """Give a body in pieces."""
     places = sorted({cut % (len(body) + 1) for cut in cuts} | {0, len(body)})
-    for start, end in zip(places, places[1:], strict=False):
+    for start, end in pairwise(places):
         yield body[start:end]
 
 
@@ -102,7 +104,6 @@ async def test_a_broken_form_is_refused(body: bytes, content_type: str, why: str
 @given(st.binary(max_size=500), st.lists(st.integers(0, 500), max_size=10))
 async def test_nothing_but_our_own_error_comes_of_rubbish(body: bytes, cuts: list[int]) -> None:
     """Whatever is sent is a file or a refusal."""
-    try:
-        await read(f"--{BOUNDARY}\r\n".encode() + body, *cuts)
-    except FormInvalid as refused:
-        assert str(refused)
+    with suppress(FormInvalid):
+        found, _ = await read(f"--{BOUNDARY}\r\n".encode() + body, *cuts)
+        assert found.media_type

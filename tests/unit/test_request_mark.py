@@ -41,7 +41,15 @@ def test_an_unmarked_request_has_no_id() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [None, "", "x", GOOD.upper(), f"{GOOD}-more", "01" + GOOD[2:], GOOD.replace("4bf92f3577b34da6a3ce929d0e0e4736", "0" * 32)],
+    [
+        None,
+        "",
+        "x",
+        GOOD.upper(),
+        f"{GOOD}-more",
+        "01" + GOOD[2:],
+        GOOD.replace("4bf92f3577b34da6a3ce929d0e0e4736", "0" * 32),
+    ],
 )
 def test_a_malformed_trace_is_ignored(wrong: str | None) -> None:
     """As the standard asks: the request goes on without one."""

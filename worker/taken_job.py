@@ -1,0 +1,53 @@
+"""A job as the worker has taken it from the engine, in our words."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.errors import CorralError, JobStalled, Permanent
+
+# What the engine's own script writes when workers have died under a job too often.
+_STALLED = "job stalled more than allowable limit"
+
+
+class ChildFailed(Permanent):
+    """A job that this one had to wait for has failed. Remedy: see that job, then add this one again."""
+
+    code = "child_failed"
+
+
+@dataclass(frozen=True, eq=False)
+class TakenJob:
+    """A job that this worker holds the lock of, and what the engine's own record of it means."""
+
+    job: Any
+    id: str
+    cancel_requested: bool
+
+    @property
+    def number(self) -> int:
+        """Which attempt this is, from 1."""
+        return int(self.job.attemptsMade) + 1
+
+    @property
+    def limit(self) -> int:
+        """How many attempts the job may have; whoever added it may have written anything."""
+        attempts = self.job.opts.get("attempts")
+        return attempts if isinstance(attempts, int) and attempts > 0 else 1
+
+    @property
+    def waited_s(self) -> float | None:
+        """How long it lay in the queue; None for a retry or a run after a crash, when nobody knows."""
+        if self.number > 1 or self.job.attemptsStarted > 1:
+            return None
+        due_s = (int(self.job.timestamp) + int(self.job.delay or 0)) / 1000
+        return max(0.0, time.time() - due_s)
+
+    @property
+    def failed(self) -> CorralError | None:
+        """Why the engine gave the job up before we could begin."""
+        if self.job.deferredFailure is None:
+            return None
+        if self.job.deferredFailure == _STALLED:
+            return JobStalled("the job's worker died under it each time; see the workers' memory and logs")
+        return ChildFailed("a job that this one waited for has failed")
