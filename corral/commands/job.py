@@ -1,6 +1,7 @@
 """``corral enqueue`` and ``corral job``: add jobs and look after them, over the API."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ def _callback(url: str | None) -> Callback | None:
 
 
 def _payload(text: str) -> Any:  # noqa: ANN401 - any JSON
-    given = click.get_text_stream("stdin").read() if text == "-" else text
+    given = sys.stdin.read() if text == "-" else text
     try:
         return json.loads(given)
     except ValueError as error:
