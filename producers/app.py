@@ -1,7 +1,8 @@
 """Puts the API together: what the routes need is opened here, once, and closed in reverse."""
 
+import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
@@ -33,11 +34,11 @@ def create() -> FastAPI:
     die_with_parent(signal.SIGKILL)
     settings = environment.load(ApiSettings)
     configure(settings)
-    return build(settings, catalogue())
+    return build(settings, catalogue(), started=_end_streams_on_sigterm)
 
 
-def build(settings: ApiSettings, specs: Catalogue) -> FastAPI:
-    """Make the app for these settings and these kinds of job."""
+def build(settings: ApiSettings, specs: Catalogue, *, started: Callable[[FastAPI], None] = lambda _: None) -> FastAPI:
+    """Make the app for these settings and these kinds of job; ``started`` hears of each start."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -53,6 +54,7 @@ def build(settings: ApiSettings, specs: Catalogue) -> FastAPI:
             app.state.feed = EventFeed(reading, prefix=prefix)
             stack.push_async_callback(app.state.feed.aclose)
             app.state.files = DiskFiles(settings.files_folder)
+            started(app)
             yield
 
     app = FastAPI(
@@ -83,3 +85,14 @@ def build(settings: ApiSettings, specs: Catalogue) -> FastAPI:
         app.add_middleware(HostGuard, names=_LOOPBACK_NAMES)
     app.add_middleware(Marked, metrics=app.state.metrics)
     return app
+
+
+def _end_streams_on_sigterm(app: FastAPI) -> None:
+    # Granian waits for every answer to end, and a stream of events ends with its job: whoever
+    # stops us would wait until we are killed.
+    def told() -> None:
+        app.state.feed.end()
+        # Granian has one handler for both signals, so this goes on as it would have.
+        signal.raise_signal(signal.SIGINT)
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told)

@@ -1,6 +1,7 @@
 """How long one request may wait for the queue's server, whatever it asks of it and how often."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -10,42 +11,45 @@ from fastapi import Request
 from schemas.errors import EngineUnavailable
 
 # A caller hears of an outage within 0.5 s, also as one of fifty: the rest is for their answers.
-TURN_S = 0.025
-TURNS = 10
+SILENCE_S = 0.25
+_TURN_S = 0.025
 
 
 @dataclass
 class _Patience:
-    """What is left of a request's time, in turns of the event loop.
+    """What is left of a request's time, in seconds in which this thread had nothing to do.
 
-    A clock would also count the time in which this process is busy with others: a burst of
-    requests would then be refused for the silence of a server that has long answered. A turn
-    comes late when the loop is busy, and on time when there is nothing but to wait.
+    A clock would also count the time in which the process works for others: a burst of requests
+    would then be refused for the silence of a server whose answers lie there unread.
     """
 
-    turns: int = TURNS
+    left_s: float = SILENCE_S
+    _timer: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
     async def bound(self) -> AsyncIterator[None]:
-        loop = asyncio.get_running_loop()
+        """End what is being waited for when the time is used up."""
         try:
             async with asyncio.timeout(None) as limit:
-
-                def turn() -> None:
-                    nonlocal timer
-                    self.turns -= 1
-                    if self.turns <= 0:
-                        limit.reschedule(loop.time())
-                    else:
-                        timer = loop.call_later(TURN_S, turn)
-
-                timer = loop.call_later(TURN_S, turn)
-                try:
-                    yield
-                finally:
-                    timer.cancel()
+                self._next(limit)
+                yield
         except TimeoutError as error:
             raise EngineUnavailable("the queue's server does not answer in time; try again shortly") from error
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+
+    def _next(self, limit: asyncio.Timeout) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(_TURN_S, self._turn, limit, loop.time(), time.thread_time())
+
+    def _turn(self, limit: asyncio.Timeout, since_s: float, worked_s: float) -> None:
+        now_s = asyncio.get_running_loop().time()
+        self.left_s -= max(0.0, (now_s - since_s) - (time.thread_time() - worked_s))
+        if self.left_s > 0:
+            self._next(limit)
+        else:
+            limit.reschedule(now_s)
 
 
 def engine_time(request: Request) -> AbstractAsyncContextManager[None]:

@@ -39,6 +39,10 @@ class Happening:
     progress: Progress | None = None
 
 
+# Said to a listener whose process is about to end: it may listen again elsewhere.
+END = Happening("", "")
+
+
 @dataclass(eq=False)
 class _Listener:
     engine_ids: frozenset[str]
@@ -93,6 +97,13 @@ class EventFeed:
                 return None
             entries = cast("_Entries", await self._redis.xrange(stream, min=f"({after}"))
         return [found for entry in entries if (found := _happening(*entry)).engine_id in engine_ids]
+
+    def end(self) -> None:
+        """Tell every listener that nothing more will come."""
+        for listener in [one for listeners in self._listeners.values() for one in listeners]:
+            if listener.inbox.full():
+                listener.inbox.get_nowait()
+            listener.inbox.put_nowait(END)
 
     async def aclose(self) -> None:
         """Stop reading."""

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from producers.engine import Engine
 from producers.engine_time import engine_time
-from producers.event_feed import EventFeed, Happening, order
+from producers.event_feed import END, EventFeed, Happening, order
 from producers.tenant import OwnJob
 from schemas import job_id as ids
 from schemas.errors import EngineUnavailable
@@ -62,6 +62,8 @@ class _Following:
             yield self._state()
         while not self.status.state.final:
             happening_now = await self._next()
+            if happening_now is END:
+                return
             if happening_now is not None and happening_now.progress is not None:
                 yield _event("progress", happening_now.progress, happening_now.id)
             elif (news := await self._look()) is not None:
@@ -90,6 +92,8 @@ class _Following:
             async with asyncio.timeout(self.wait_s):
                 while True:
                     happening = await self.inbox.get()
+                    if happening is END:
+                        return END
                     # What came before our first look at the job is in that look already.
                     if order(happening.id) > order(self.last_id):
                         self.last_id = happening.id

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Self
 
 import httpx
 import pytest
@@ -122,34 +123,64 @@ async def test_a_server_that_hangs_between_two_steps_is_no_second_wait(
     assert max(seconds for _, seconds in answers) < LIMIT_S
 
 
+class Line:
+    """A caller with an open connection, who costs next to nothing: fifty of httpx's take 0.2 s for themselves."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Keep both ends."""
+        self._reader, self._writer = reader, writer
+
+    @classmethod
+    async def open(cls, process: ApiProcess) -> Self:
+        """Connect."""
+        url = httpx.URL(process.url)
+        return cls(*await asyncio.open_connection(url.host, url.port))
+
+    async def post(self) -> tuple[int, bytes, float]:
+        """Add a job; give the status, the whole answer, and how long its first byte took."""
+        body = json.dumps(BODY).encode()
+        head = f"POST {ROUTE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        begun = time.perf_counter()
+        self._writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        answer = await self._reader.read(65_536)
+        return int(answer.split()[1]), answer, time.perf_counter() - begun
+
+    async def close(self) -> None:
+        """Hang up."""
+        self._writer.close()
+        await self._writer.wait_closed()
+
+
 async def test_fifty_at_once_hear_of_it_in_time(
     process: ApiProcess, server: ValkeyServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A real server with fifty callers: all get their 503 within half a second, and their 202 when it is back."""
-    limits = httpx.Limits(max_connections=60)
-    async with httpx.AsyncClient(base_url=process.url, limits=limits, trust_env=False, timeout=10) as api:
-        assert {(await api.post(ROUTE, json=BODY)).status_code for _ in range(3)} == {202}
-        await asyncio.gather(*(api.get("/livez") for _ in range(50)))
-        os.kill(server.pid, signal.SIGSTOP)
-        for _ in range(2):
-            answers = await asyncio.gather(*(timed(api, "POST", ROUTE, json=BODY) for _ in range(50)))
-            for answer, seconds in answers:
-                check(answer, seconds)
-            with capsys.disabled():
-                print(f"\nslowest of 50 refusals: {max(seconds for _, seconds in answers):.3f} s")  # noqa: T201
-        os.kill(server.pid, signal.SIGCONT)
+    lines = [await Line.open(process) for _ in range(50)]
 
-        async def accepted() -> bool:
-            return (await api.post(ROUTE, json=BODY)).status_code == 202
+    async def all_post() -> list[tuple[int, bytes, float]]:
+        return await asyncio.gather(*(line.post() for line in lines))
 
-        await until(accepted, within_s=2)
-        answers = await asyncio.gather(*(timed(api, "POST", ROUTE, json=BODY) for _ in range(50)))
-        assert {answer.status_code for answer, _ in answers} == {202}
+    assert {status for status, _, _ in await all_post()} == {202}
+    os.kill(server.pid, signal.SIGSTOP)
+    for _ in range(2):
+        answers = await all_post()
+        assert {status for status, _, _ in answers} == {503}
+        assert all(b"retry-after: 1\r\n" in answer.lower() for _, answer, _ in answers)
+        slowest_s = max(seconds for _, _, seconds in answers)
+        with capsys.disabled():
+            print(f"\nslowest of 50 refusals: {slowest_s:.3f} s")  # noqa: T201 - the figure of the promise
+        assert slowest_s < LIMIT_S
+    os.kill(server.pid, signal.SIGCONT)
 
-    lines = [json.loads(line) for line in process.log.read_text().splitlines()]
-    failed = [line for line in lines if line["event"] == "request.failed"]
+    async def all_accepted() -> bool:
+        return {status for status, _, _ in await all_post()} == {202}
+
+    await until(all_accepted, within_s=3)
+    for line in lines:
+        await line.close()
+    failed = [json.loads(line) for line in process.log.read_text().splitlines() if "request.failed" in line]
     assert {line["code"] for line in failed} == {"engine_unavailable"}
-    assert len({line["request_id"] for line in failed}) == 100
+    assert len({line["request_id"] for line in failed}) >= 100
 
 
 async def test_a_server_that_was_killed_is_a_503_until_it_is_back(tmp_path: Path) -> None:
@@ -165,7 +196,9 @@ async def test_a_server_that_was_killed_is_a_503_until_it_is_back(tmp_path: Path
             check(*await timed(api, "POST", ROUTE, json=BODY))
 
 
-async def test_a_stream_outlives_a_server_that_hangs(app: FastAPI, api: httpx.AsyncClient, server: ValkeyServer) -> None:
+async def test_a_stream_outlives_a_server_that_hangs(
+    app: FastAPI, api: httpx.AsyncClient, server: ValkeyServer
+) -> None:
     """It stays open with signs of life, and goes on without loss when the server does."""
     job_id = (await api.post(ROUTE, json=BODY)).json()["id"]
     async with streaming(app, f"/v1/jobs/{job_id}/events") as stream:

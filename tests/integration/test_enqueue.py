@@ -28,6 +28,7 @@ KEEP_S = 4 * 24 * 3600
 @pytest.fixture
 async def engine(redis: Redis, valkey: ValkeyServer) -> AsyncIterator[Engine]:
     """The engine's border, on the tests' server."""
+    assert await redis.dbsize() == 0
     async with connection.fail_fast(valkey.url) as client:
         yield Engine(client, prefix="bull", keep_finished_s=KEEP_S)
 
@@ -188,7 +189,9 @@ async def test_healing_a_job_that_has_failed_leaves_its_callback_alone(
     accepted = await enqueue(order("a"))
     (claim,) = [key async for key in redis.scan_iter("corral:idempotency:*")]
     # As if the process had died between the add and the note that it was done.
-    await redis.set(claim, (await redis.get(claim)).replace(" added", " claimed"), keepttl=True)
+    held = str(await redis.get(claim))
+    assert held.endswith(" added")
+    await redis.set(claim, held.replace(" added", " claimed"), keepttl=True)
     async with connection.patient(valkey.url) as client:
         await fail_next(client)
     (parent,) = await jobs(redis, "callbacks")

@@ -1,5 +1,7 @@
 """A job's life as its owner sees it through the API, one engine state after the other."""
 
+from typing import cast
+
 import httpx
 import pytest
 from bullmq import Queue
@@ -7,6 +9,8 @@ from redis.asyncio import Redis
 
 from producers.job_record import CANCEL_FIELD
 
+# As redis-py has it.
+Fields = dict[bytes | bytearray | memoryview | str | int | float, bytes | bytearray | memoryview | str | int | float]
 BODY = {"payload": {"source": {"file": f"sha256-{'0' * 64}"}}}
 ROUTE = "/v1/jobs/documents.convert"
 
@@ -20,7 +24,7 @@ async def finish(redis: Redis, job_id: str, state: str, **fields: str) -> None:
     """Put a job where a worker's last word would have put it."""
     await redis.lrem("bull:documents:wait", 0, job_id)
     await redis.zadd(f"bull:documents:{state}", {job_id: 1700000001000})
-    await redis.hset(f"bull:documents:{job_id}", mapping={"finishedOn": "1700000001000", **fields})
+    await redis.hset(f"bull:documents:{job_id}", mapping={**cast("Fields", fields), "finishedOn": "1700000001000"})
 
 
 async def test_an_accepted_job_is_where_its_links_say(api: httpx.AsyncClient) -> None:

@@ -22,7 +22,7 @@ ROUTE = "/v1/jobs/documents.convert"
 async def app(redis: Redis, api_settings: ApiSettings) -> FastAPI:
     """The API for two tenants, on an empty server."""
     assert await redis.dbsize() == 0
-    settings = ApiSettings.model_validate({**api_settings.model_dump(), "api_tokens": TOKENS, "api_host": "0.0.0.0"})
+    settings = ApiSettings.model_validate({**api_settings.model_dump(), "api_tokens": TOKENS})
     return build(settings, catalogue())
 
 
@@ -87,9 +87,7 @@ async def test_the_same_key_of_two_tenants_is_two_jobs(clients: Clients) -> None
     ],
 )
 @pytest.mark.parametrize("header", [None, "Bearer unknown", "Basic abc", "Bearer ", "the-token-of-acme-0123456789"])
-async def test_a_stranger_is_told_to_send_a_token(
-    clients: Clients, method: str, path: str, header: str | None
-) -> None:
+async def test_a_stranger_is_told_to_send_a_token(clients: Clients, method: str, path: str, header: str | None) -> None:
     """Before anything else is looked at."""
     headers = {"Authorization": header} if header else {}
     answer = await clients[2].request(method, path, json=BODY if method == "POST" else None, headers=headers)
