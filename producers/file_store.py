@@ -9,8 +9,9 @@ import asyncio
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Self
 from urllib.parse import quote
@@ -19,6 +20,7 @@ from schemas.artifact import Artifact
 from schemas.errors import FileMissing, Permanent
 
 _BLOCK_BYTES = 1024 * 1024
+_ABANDONED_S = 24 * 3600
 
 
 class FileTooLarge(Permanent):
@@ -40,6 +42,7 @@ class DiskFiles:
         self._root = root
         self._incoming = root / "incoming"
         self._incoming.mkdir(parents=True, exist_ok=True)
+        self._sweep()
 
     async def receive(
         self, tenant: str, chunks: AsyncIterable[bytes], *, media_type: str, name: str, limit_bytes: int
@@ -92,6 +95,13 @@ class DiskFiles:
             FileMissing: this tenant has no such file.
         """
         return Artifact.model_validate_json(_facts(self.path(tenant, ref)).read_bytes())
+
+    def _sweep(self) -> None:
+        # What a killed process was writing. Another process may be writing now, but not since yesterday.
+        for draft in self._incoming.iterdir():
+            with suppress(FileNotFoundError):
+                if draft.stat().st_mtime < time.time() - _ABANDONED_S:
+                    draft.unlink()
 
     @contextmanager
     def _draft(self) -> Iterator[IO[bytes]]:

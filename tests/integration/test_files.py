@@ -2,6 +2,8 @@
 
 import asyncio
 import hashlib
+import os
+import time
 from pathlib import Path
 
 import httpx
@@ -162,3 +164,16 @@ async def test_a_stored_copy_of_a_local_file_is_the_same_file(tmp_path: Path) ->
     assert artifact.ref == ref(b"local")
     assert files.describe("default", artifact.ref) == artifact
     assert files.path("default", artifact.ref).read_bytes() == b"local"
+
+
+def test_what_a_killed_process_was_writing_is_swept_after_a_day(tmp_path: Path) -> None:
+    """A store that opens removes drafts of the day before, and none that may still be written."""
+    DiskFiles(tmp_path)
+    old, young = tmp_path / "incoming" / "old", tmp_path / "incoming" / "young"
+    for draft in (old, young):
+        draft.write_bytes(b"half")
+    two_days_ago = time.time() - 2 * 24 * 3600
+    os.utime(old, (two_days_ago, two_days_ago))
+    DiskFiles(tmp_path)
+    assert not old.exists()
+    assert young.exists()
