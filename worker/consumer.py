@@ -4,24 +4,23 @@ Jobs are fetched, locked and ended with the package's own scripts; its loop is n
 says why. The engine's words (camelCase, milliseconds, its errors) end here.
 """
 
-import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
-from bullmq import Job, Worker
+from bullmq import Job
 from bullmq.custom_errors import UnrecoverableError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from producers.engine import CANCEL_FIELD
+from producers.engine_schedule import scheduler
 from schemas import job_id as ids
 from schemas.errors import CorralError, EngineUnavailable
 from schemas.job_status import Progress
 from schemas.outcome import Cancelled, Completed, DeadLettered, Outcome, Retrying
+from worker.engine_worker import EngineWorker
 from worker.taken_job import ChildFailed, TakenJob
 
 BLOCK_S = 5.0
@@ -92,12 +91,12 @@ class Consumer:
         try:
             with _translated():
                 # A token of its own for each job: one that is shared cannot tell two runners apart.
-                job = await self._worker.getNextJob(uuid4().hex)
+                job = await self._worker.getNextJob(self._worker.new_token())
         except EngineUnavailable:
             # The sign that a job is there may have been taken in vain: look at once, before waiting for one.
             self._worker.drained = False
             raise
-        return TakenJob(job, ids.public(self.options.queue, job.id), job.cancel_requested) if job else None
+        return self._taken(job)
 
     def stop(self) -> None:
         """Wake ``take``, and have it wait no more."""
@@ -105,21 +104,27 @@ class Consumer:
         if self._worker.waiting is not None:
             self._worker.waiting.cancel()
 
-    async def end(self, taken: TakenJob, outcome: Outcome) -> None:
-        """Write how an attempt ended. Safe to repeat: once it is written the lock is gone."""
+    async def end(self, taken: TakenJob, outcome: Outcome) -> TakenJob | None:
+        """Write how an attempt ended and, in the same call, take the next job if one is there.
+
+        Safe to repeat: once it is written the lock is gone.
+        """
         with _translated():
             match outcome:
                 case Completed(result):
-                    await self._complete(taken.job, json.loads(result.model_dump_json()))
+                    following = await self._complete(taken.job, result.model_dump_json())
                 case Retrying(error, delay_s):
-                    await self._delay(taken.job, max(delay_s, 0.001), {"fieldsToUpdate": _reason(error)})
+                    fields = {"fieldsToUpdate": _reason(error)}
+                    delay_ms = max(round(delay_s * 1000), 1)
+                    following = await self._worker.delay(taken.job, delay_ms, fields, fetch=not self.stopping)
                 case DeadLettered(error) | Cancelled(error):
-                    await self._fail(taken.job, error)
+                    following = await self._fail(taken.job, error)
+        return self._taken(following)
 
     async def hand_back(self, taken: TakenJob) -> None:
         """Let another worker have the job at once; the attempt does not count."""
         with _translated():
-            await self._delay(taken.job, 0.0, {"skipAttempt": True})
+            await self._worker.delay(taken.job, 0, {"skipAttempt": True}, fetch=False)
 
     async def renew(self, held: list[TakenJob]) -> list[TakenJob]:
         """Renew the locks of jobs and give those whose lock is lost."""
@@ -155,29 +160,30 @@ class Consumer:
         with _translated():
             await self._worker.client.eval(_APPEND_LOG, 2, key, f"{key}:logs", line, _KEEP_LOGS)
 
-    async def _complete(self, job: Job, value: object) -> None:
+    async def _complete(self, job: Job, value_json: str) -> Job | None:
         keep = job.opts.get("removeOnComplete", self._keep)
         try:
-            await self._worker.backend.moveToCompleted(job, value, keep, job.token, fetch_next=False)
+            return await self._worker.complete(job, value_json, keep=keep, fetch=not self.stopping)
         except UnrecoverableError:
-            await self._fail(job, ChildFailed("a job that this one waited for has failed"))
+            return await self._fail(job, ChildFailed("a job that this one waited for has failed"))
 
-    async def _fail(self, job: Job, error: CorralError) -> None:
-        keep, fields = job.opts.get("removeOnFail", self._keep), _reason(error)
-        await self._worker.backend.moveToFailed(
-            job, fields["failedReason"], keep, job.token, fetch_next=False, fields_to_update=fields
-        )
+    async def _fail(self, job: Job, error: CorralError) -> Job | None:
+        keep = job.opts.get("removeOnFail", self._keep)
+        return await self._worker.fail(job, _reason(error), keep=keep, fetch=not self.stopping)
 
-    async def _delay(self, job: Job, delay_s: float, options: dict[str, Any]) -> None:
-        now_ms, delay_ms = round(time.time() * 1000), round(delay_s * 1000)
-        await self._worker.backend.moveToDelayed(job.id, now_ms, delay_ms, job.token, options)
+    def _taken(self, job: Job | None) -> TakenJob | None:
+        return TakenJob(job, ids.public(self.options.queue, job.id), job.cancel_requested) if job else None
 
     def _key(self, taken: TakenJob) -> str:
         return str(self._worker.backend.toKey(taken.job.id))
 
 
-class _Worker(Worker):
-    """The package's worker, of which we use what fetches."""
+class _Worker(EngineWorker):
+    """The engine's worker, of which we use what takes and ends jobs."""
+
+    @property
+    def jobScheduler(self) -> Any:  # noqa: N802, ANN401 - the package's
+        return scheduler(self)
 
     async def nextJobFromJobData(self, job_data: Any = None, *rest: Any) -> Any:  # noqa: N802, ANN401
         try:

@@ -100,11 +100,19 @@ class Runner:
         return None
 
     async def _run(self, taken: TakenJob) -> None:
+        following: TakenJob | None = taken
+        while following is not None:
+            following = await self._run_one(following)
+            if following is not None and self._consumer.stopping:
+                await self._hand_back(following)
+                return
+
+    async def _run_one(self, taken: TakenJob) -> TakenJob | None:
         held = _Held(taken, _this_task(), Cancellation(requested=taken.cancel_requested))
         self._held[taken] = held
         try:
             outcome = await self._attempt(self._delivery(held))
-            await self._acknowledge(taken, outcome)
+            return await self._acknowledge(taken, outcome)
         except asyncio.CancelledError:
             # The lock is lost, and then no word of ours may reach the engine; or we are stopping.
             if self._consumer.stopping:
@@ -137,20 +145,18 @@ class Runner:
         except (EngineUnavailable, LockLost, TimeoutError) as error:
             self._trouble(error)
 
-    async def _acknowledge(self, taken: TakenJob, outcome: Outcome) -> None:
+    async def _acknowledge(self, taken: TakenJob, outcome: Outcome) -> TakenJob | None:
         # For as long as the lock is ours: work that was done is never recorded as anything else.
         while True:
             try:
-                await self._consumer.end(taken, outcome)
+                return await self._consumer.end(taken, outcome)
             except EngineUnavailable as error:
                 self._trouble(error)
                 await asyncio.sleep(_RECONNECT_S)
             except LockLost as error:
                 # Or ended: an earlier word of ours may have arrived and its answer not.
                 log.warning("job.unacknowledged", job_id=taken.id, reason=str(error))
-                return
-            else:
-                return
+                return None
 
     async def _hand_back(self, taken: TakenJob) -> None:
         log.warning("job.handed_back", job_id=taken.id)

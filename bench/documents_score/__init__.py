@@ -1,0 +1,1 @@
+"""How close a Markdown is to the truth: reading order, tables and headings, each from 0 to 1."""

@@ -1,0 +1,32 @@
+"""How much memory the processes below this one have held."""
+
+import os
+from pathlib import Path
+
+
+def peak_rss_mb() -> float:
+    """Give the peak resident memory of the largest process below this one, in MB; 0 where /proc is missing."""
+    return max((_peak_kb(process) / 1024 for process in _below(os.getpid())), default=0.0)
+
+
+def _below(parent: int) -> list[int]:
+    children = [process for process, its_parent in _parents().items() if its_parent == parent]
+    return children + [process for child in children for process in _below(child)]
+
+
+def _parents() -> dict[int, int]:
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            found[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+    return found
+
+
+def _peak_kb(process: int) -> int:
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), 0)
