@@ -59,7 +59,7 @@ async def serving(app: FastAPI, *, token: str | None = None) -> AsyncIterator[ht
 
 
 @pytest.fixture
-async def api(redis: Redis, api_settings: ApiSettings) -> AsyncIterator[httpx.AsyncClient]:
+async def api(redis: Redis, api_settings: ApiSettings) -> AsyncIterator[httpx.AsyncClient]:  # noqa: ARG001 - empties the server
     """A client of the API, which runs in this process on the tests' Valkey."""
     async with serving(build(api_settings, catalogue())) as client:
         yield client

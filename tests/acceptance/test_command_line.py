@@ -7,11 +7,14 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from redis.asyncio import Redis
 
 from corral.stack import Stack
 from producers.client import Corral
+from schemas.job_status import JobState
 from schemas.jobs.documents import ConvertDocument, FileSource
 from tests.support.command import ROOT, corral
+from tests.support.until import until
 
 SAMPLES = ROOT / "corral" / "samples"
 
@@ -146,3 +149,26 @@ async def test_doctor_names_what_is_wrong_and_the_remedy(tmp_path: Path) -> None
     assert ended.code == 1
     assert "FAIL  CORRAL_REDIS_URL: no answer" in ended.out
     assert "note  CORRAL_REDIS_ULR: no setting has this name" in ended.out
+
+
+async def test_a_schedule_is_put_listed_and_removed_and_its_jobs_end(stack: Stack) -> None:
+    """`schedule put ... --every` adds jobs that a worker does; `list` shows the next firing."""
+    async with Corral(stack.api_url) as api:
+        ref = (await api.upload(SAMPLES / "plain.txt")).ref
+    payload = json.dumps({"source": {"file": ref}})
+    where = ("--api", stack.api_url)
+    put = await corral("schedule", "put", "each-hour", "documents.convert", payload, "--every", "3600", *where)
+    assert put.code == 0, put.err
+    assert "each-hour  documents.convert" in put.out
+    listed = await corral("schedule", "list", *where)
+    assert '{"every_s": 3600}  api' in listed.out
+    async with Redis.from_url(stack.environment["CORRAL_REDIS_URL"], decode_responses=True) as redis:
+        (firing,) = await until(lambda: redis.zrange("bull:schedules:completed", 0, -1))
+        job_id = json.loads(await redis.hget(f"bull:schedules:{firing}", "returnvalue") or "{}")["job_id"]
+    async with Corral(stack.api_url) as api:
+        assert (await api.wait(job_id)).state is JobState.COMPLETED
+    assert (await corral("schedule", "remove", "each-hour", *where)).code == 0
+    gone = await corral("schedule", "remove", "each-hour", *where)
+    assert (gone.code, "schedule_missing" in gone.err) == (1, True)
+    unclear = await corral("schedule", "put", "x", "documents.convert", *where)
+    assert "say when: --cron or --every" in unclear.err

@@ -101,7 +101,7 @@ async def test_dev_names_a_port_that_is_taken(tmp_path: Path) -> None:
         ended = await corral("dev", "--data", str(tmp_path), "--port", str(port))
     assert ended.code == 1
     assert f"port {port} is taken" in ended.err
-    assert not any(tmp_path.iterdir())
+    assert not list(tmp_path.iterdir())  # noqa: ASYNC240 - a look
 
 
 @pytest.mark.parametrize("wrong", ["CORRAL_LOG_LEVEL", "CORRAL_LOCK_S"])
