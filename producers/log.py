@@ -4,37 +4,54 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
+from functools import lru_cache
 from typing import Any
 
 import structlog
+from pydantic_core import to_json
 
 from schemas.settings import LogSettings
 
 _SECRET_FIELD = re.compile(r"secret|token|password|authorization|api_key", re.IGNORECASE)
-_SECRET_TEXT = re.compile(r"whsec_[A-Za-z0-9+/=]+|(?i:(?<=Bearer ))\S+|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
+# No part reaches beyond a string of JSON: it is looked for in the line as it will be written.
+_SECRET_TEXT = re.compile(r"""whsec_[A-Za-z0-9+/=]+|(?i:(?<=Bearer ))[^\s"\\]+|(?<=://)[^/\s:@"]*:[^/\s@"]+(?=@)""")
+# Without one of these there is nothing to find, and most lines have none.
+_SIGNS = ("whsec_", "earer ", "EARER ", "://")
 _HIDDEN = "[redacted]"
 
 
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Hide secrets at any depth: whole fields by name, and in texts whatever looks like one."""
+    """Hide whole fields whose names speak of secrets, at any depth."""
     for name, value in event.items():
-        event[name] = _HIDDEN if _SECRET_FIELD.search(name) else _redacted(value)
+        if _is_secret(name):
+            event[name] = _HIDDEN
+        elif not isinstance(value, str):
+            event[name] = _redacted(value)
     return event
+
+
+def hide(_logger: object, _method: str, line: str) -> str:
+    """Hide in a finished line whatever looks like a secret, whichever field it came from."""
+    return _SECRET_TEXT.sub(_HIDDEN, line) if any(sign in line for sign in _SIGNS) else line
+
+
+@lru_cache(maxsize=4096)
+def _is_secret(name: str) -> bool:
+    return _SECRET_FIELD.search(name) is not None
 
 
 def _redacted(value: object) -> object:
     match value:
-        case str():
-            return _SECRET_TEXT.sub(_HIDDEN, value)
         case dict():
             return redact(None, "", {str(name): inner for name, inner in value.items()})
         case list() | tuple() | set() | frozenset():
             return [_redacted(inner) for inner in value]
-        case None | bool() | int() | float():
-            return value
         case _:
-            # The renderer would take its text as it is.
-            return _SECRET_TEXT.sub(_HIDDEN, str(value))
+            return value
+
+
+def _json(event: dict[str, Any], **_: object) -> str:
+    return to_json(event, fallback=str, inf_nan_mode="constants").decode()
 
 
 def configure(settings: LogSettings) -> None:
@@ -50,7 +67,8 @@ def configure(settings: LogSettings) -> None:
         # First, for a trace may hold a secret as well.
         structlog.processors.format_exc_info,
         redact,
-        structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer(),
+        structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer(serializer=_json),
+        hide,
     ]
     structlog.configure(
         processors=[*shared, *look],

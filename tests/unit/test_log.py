@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.log import redact
+from producers.log import hide, redact
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 _PROGRAM = f"""
@@ -69,7 +69,7 @@ def test_no_secret_is_in_a_log(look: str) -> None:
 )
 def test_a_secret_is_hidden_by_its_field_or_its_look(name: str, value: object) -> None:
     """Whoever logs a thing whole still tells no secret."""
-    text = str(redact(None, "", {name: value}))
+    text = hide(None, "", str(redact(None, "", {name: value})))
     assert "[redacted]" in text
     for secret in ("abc", SECRET, ":x@", "'x'"):
         assert secret not in text
