@@ -58,7 +58,8 @@ COPY producers producers
 COPY worker worker
 RUN python -m compileall -q schemas producers worker
 USER corral
-ENV CORRAL_WORKER_METRICS_PORT=9100
+# onnxruntime reports to its maker unless it is told not to.
+ENV CORRAL_WORKER_METRICS_PORT=9100 ORT_DISABLE_TELEMETRY=1
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f\"http://127.0.0.1:{os.environ['CORRAL_WORKER_METRICS_PORT']}/metrics\", timeout=2)"]
