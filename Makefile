@@ -14,7 +14,7 @@ NODE   := $(if $(shell command -v npm),tests/node/node_modules/.installed)
 PIP    := $(PY) -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test check fix lock lock-check format lint types layers coverage clean
+.PHONY: help demo dev test check fix lock lock-check format lint types layers coverage bench clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -58,6 +58,11 @@ coverage: $(TESTS) $(NODE)
 fix: $(TESTS) ## format the code and mend what the linter can
 	$(PY) -m ruff check --fix-only .
 	$(PY) -m ruff format .
+
+# --- Measure ----------------------------------------------------------------------------------
+
+bench: $(TESTS) ## measure Corral beside its peers: make bench ARGS="worker --json FILE"
+	$(PY) -m bench $(ARGS)
 
 # --- Requirements -----------------------------------------------------------------------------
 

@@ -1,14 +1,12 @@
 """How well and how fast documents are converted: every lane, its peers and the published outputs, in one run.
 
-``python -m bench.documents [--corpus FOLDER] [--quick] [--json FILE] [--check]``. The folder holds ``pdf/``,
+``python -m bench documents --corpus FOLDER``: the folder holds ``pdf/``,
 ``truth/`` and ``published/``; without it the documents are made here.
 """
 
-import argparse
 import asyncio
 import json
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,11 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from rich.console import Console
-
-from bench.__main__ import setup
 from bench.documents_made import make
-from bench.process_memory import peak_rss_mb
+from bench.process_cost import cpu_s, peak_rss_mb
 from bench.report import Report, Row, Target
 from bench.subject import PEERS, ROOT
 from schemas.errors import CorralError
@@ -51,6 +46,7 @@ class _Measured:
     subject: str
     out: Path
     seconds: float = 0.0
+    cpu_s: float = 0.0
     memory_mb: float = 0.0
 
 
@@ -76,6 +72,7 @@ def _rows(case: str, corpus: Path, folder: Path, *, peers: bool) -> Iterator[Row
             yield Row(each.subject, case, metric, value, "")
         if each.seconds:
             yield Row(each.subject, case, "time", each.seconds, "s/page")
+            yield Row(each.subject, case, "CPU", each.cpu_s, "s/page")
             yield Row(each.subject, case, "memory", each.memory_mb, "MB")
 
 
@@ -84,10 +81,10 @@ async def _lane(lane: LaneName, corpus: Path, out: Path) -> _Measured:
     async with PebbleDocumentParser(ParserLimits(processes=2)) as parser:
         # The first document of a child pays for what is loaded on use.
         await asyncio.gather(*(_converted(parser, documents[0], lane, out) for _ in range(2)))
-        started = time.perf_counter()
+        started, spent = time.perf_counter(), cpu_s()
         pages = await asyncio.gather(*(_converted(parser, document, lane, out) for document in documents))
         seconds = (time.perf_counter() - started) / sum(pages)
-        return _Measured(f"Corral, {lane}", out, seconds, peak_rss_mb())
+        return _Measured(f"Corral, {lane}", out, seconds, (cpu_s() - spent) / sum(pages), peak_rss_mb())
 
 
 async def _converted(parser: PebbleDocumentParser, document: Path, lane: LaneName, out: Path) -> int:
@@ -110,7 +107,7 @@ async def _converted(parser: PebbleDocumentParser, document: Path, lane: LaneNam
 def _peer(peer: str, corpus: Path, out: Path) -> _Measured:
     done = _in_peers("convert", peer, str(corpus / "pdf"), str(out))
     pages = len(list((corpus / "pdf").glob("*.pdf")))
-    return _Measured(peer, out, done["seconds"] / pages, done["memory_kb"] / 1024)
+    return _Measured(peer, out, done["seconds"] / pages, done["cpu_s"] / pages, done["memory_kb"] / 1024)
 
 
 def _published(corpus: Path) -> list[Path]:
@@ -153,26 +150,3 @@ def _in_peers(*arguments: str) -> dict:  # type: ignore[type-arg]
 def _fresh(folder: Path) -> Path:
     folder.mkdir(parents=True)
     return folder
-
-
-def main() -> int:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m bench.documents", description=__doc__)
-    parser.add_argument("--corpus", type=Path, help="a folder with pdf/, truth/ and published/")
-    parser.add_argument("--quick", action="store_true", help="documents made here alone, no peers, no targets")
-    parser.add_argument("--json", type=Path, help="write the report there")
-    parser.add_argument("--check", action="store_true", help="exit 1 and name each target that is missed")
-    asked = parser.parse_args()
-    setup()
-    report = run(quick=asked.quick, corpus=None if asked.quick else asked.corpus)
-    for case in dict.fromkeys(row.case for row in report.rows):
-        shown = Report(f"{NAME}, {case}", [row for row in report.rows if row.case == case])
-        shown.targets = report.targets if case == "corpus" else []
-        shown.show(Console(width=200))
-    if asked.json:
-        report.write(asked.json)
-    return int(asked.check and not all(target.met for target in report.targets))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pymupdf
 
-_VOCABULARY = (
-    "fleet queue server spring promise worker page owner parser neighbour document harbour gate market letter "
-    "winter keeper lantern river bridge signal captain ledger station garden window orchard copper engine anchor "
-    "kept moved opened carried counted mended answered crossed measured gathered followed painted before after "
-    "under beside without quietly early often never slowly gladly small bright narrow patient northern wooden"
-).split()
+_VOCABULARY = """
+fleet queue server spring promise worker page owner parser neighbour document harbour gate market letter
+winter keeper lantern river bridge signal captain ledger station garden window orchard copper engine anchor
+kept moved opened carried counted mended answered crossed measured gathered followed painted before after
+under beside without quietly early often never slowly gladly small bright narrow patient northern wooden
+""".split()  # noqa: SIM905 - a list of words is read as words
 _PAGE = pymupdf.Rect(0, 0, 595, 842)
 _BODY = pymupdf.Rect(60, 70, 535, 780)
 _CSS = "body {font-family: serif; font-size: 10pt} h1 {font-size: 18pt} h2 {font-size: 13pt}"
@@ -28,7 +28,6 @@ class _Text:
     def __call__(self, sentences: int) -> str:
         made = (" ".join(self._random.choices(_VOCABULARY, k=self._random.randint(8, 18))) for _ in range(sentences))
         return " ".join(f"{sentence.capitalize()}." for sentence in made)
-
 
 
 _text = _Text()
@@ -88,7 +87,7 @@ def _borderless_table() -> tuple[pymupdf.Document, str]:
 
 
 def _picture_of_a_table() -> tuple[pymupdf.Document, str]:
-    source, page = _new()
+    _, page = _new()
     _table(page, _FIGURES, pymupdf.Rect(60, 100, 535, 220), ruled=True)
     pixmap = page.get_pixmap(dpi=200, clip=pymupdf.Rect(55, 95, 540, 225))
     document, page = _new()
@@ -138,7 +137,9 @@ def _form() -> tuple[pymupdf.Document, str]:
     for row, (label, value) in enumerate(fields):
         page.insert_text((60, 130 + 26 * row), f"{label}:", fontsize=10, fontname="hebo")
         page.insert_text((180, 130 + 26 * row), value, fontsize=10)
-    return document, "# Application for a berth\n\n" + "\n\n".join(f"{label}: {value}" for label, value in fields) + "\n"
+    return document, "# Application for a berth\n\n" + "\n\n".join(
+        f"{label}: {value}" for label, value in fields
+    ) + "\n"
 
 
 def _slide() -> tuple[pymupdf.Document, str]:
@@ -162,7 +163,7 @@ def _rotated() -> tuple[pymupdf.Document, str]:
 
 def _scanned_letter() -> tuple[pymupdf.Document, str]:
     text = f"<h1>Dear neighbours</h1><p>{_text(6)}</p><p>{_text(9)}</p>"
-    source, page = _new()
+    _, page = _new()
     _flow(page, text, _BODY)
     document, scan = _new()
     scan.insert_image(_PAGE, pixmap=page.get_pixmap(dpi=150))
@@ -214,7 +215,9 @@ def _table(page: pymupdf.Page, rows: Rows, box: pymupdf.Rect, *, ruled: bool) ->
 
 
 def _html(rows: Rows) -> str:
-    return "<table>" + "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows) + "</table>"
+    return (
+        "<table>" + "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows) + "</table>"
+    )
 
 
 def _markdown(*parts: str) -> str:

@@ -70,7 +70,8 @@ def _tables(truth: str, output: str) -> tuple[float | None, float | None]:
     if not found:
         return 0.0, 0.0
     one, other = _table_tree(wanted), _table_tree(found)
-    return tuple(similarity(one, other, texts=texts, root_counts=False) for texts in (True, False))
+    worded = similarity(one, other, texts=True, root_counts=False)
+    return worded, similarity(one, other, texts=False, root_counts=False)
 
 
 def _table_tree(found: list[str]) -> Node:

@@ -20,7 +20,7 @@ class Node:
         return 1 + sum(child.size() for child in self.children)
 
 
-class _Costs(Config):  # type: ignore[misc]
+class _Costs(Config):  # type: ignore[misc, unused-ignore]
     """Costs of APTED's edits: 1 to insert or delete."""
 
     def __init__(self, distance: Callable[[str, str], float]) -> None:

@@ -32,7 +32,7 @@ def doc(source: str, output: OutputName, ocr: OcrMode, languages: tuple[str, ...
 
     \b
     corral doc report.pdf > report.md
-    """
+    """  # noqa: D301 - click's mark before lines that stay as they are
     options = ConvertOptions(outputs=frozenset({output}), ocr=ocr, languages=languages)
     settings = environment.load(DocumentSettings)
     asyncio.run(_convert(source, output, options, settings))
@@ -55,6 +55,10 @@ async def _obtain(source: str, folder: Path, settings: DocumentSettings) -> Path
         async with app.source_fetcher(settings) as fetcher:
             await fetcher.fetch(source, folder / "source")
         return folder / "source"
+    return _here(source)
+
+
+def _here(source: str) -> Path:
     if not Path(source).is_file():
         raise FileMissing(f"there is no file {source}")
     return Path(source)

@@ -41,9 +41,9 @@ def enqueue(  # noqa: PLR0913 - each is an option of the command
 
     \b
     corral enqueue documents.convert '{"source": {"file": "@report.pdf"}}' --wait
-    """
-    content = _payload(payload)
-    callback = _callback(callback_url)
+    """  # noqa: D301 - click's mark before lines that stay as they are
+    content = payload_of(payload)
+    callback = callback_of(callback_url)
 
     async def step(corral: Corral) -> None:
         filled = await _uploaded(content, corral)
@@ -101,7 +101,8 @@ def cancel(job_id: str, api_url: str, token: str | None) -> None:
     click.echo(call(api_url, token, lambda corral: corral.cancel(job_id)).state)
 
 
-def _callback(url: str | None) -> Callback | None:
+def callback_of(url: str | None) -> Callback | None:
+    """Read an option ``--callback``."""
     if url is None:
         return None
     try:
@@ -110,7 +111,8 @@ def _callback(url: str | None) -> Callback | None:
         raise click.BadParameter(f"--callback: {describe(error)}") from error
 
 
-def _payload(text: str) -> Any:  # noqa: ANN401 - any JSON
+def payload_of(text: str) -> Any:  # noqa: ANN401 - any JSON
+    """Read an argument PAYLOAD, or standard input for ``-``."""
     given = sys.stdin.read() if text == "-" else text
     try:
         return json.loads(given)
@@ -125,12 +127,15 @@ async def _uploaded(value: Any, corral: Corral) -> Any:  # noqa: ANN401 - any JS
         case list():
             return [await _uploaded(item, corral) for item in value]
         case str() if value.startswith(_UPLOAD):
-            path = Path(value.removeprefix(_UPLOAD))
-            if not path.is_file():
-                raise click.BadParameter(f"there is no file {path}")
-            return (await corral.upload(path)).ref
+            return (await corral.upload(_file(value.removeprefix(_UPLOAD)))).ref
         case _:
             return value
+
+
+def _file(name: str) -> Path:
+    if not Path(name).is_file():
+        raise click.BadParameter(f"there is no file {name}")
+    return Path(name)
 
 
 async def _follow(job_id: str, corral: Corral) -> JobStatus:

@@ -7,7 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, HttpUrl
 from schemas.artifact import Artifact, FileRef
 from schemas.job_spec import JobSpec, RetryPolicy
 
-OutputName = Literal["markdown", "json", "text"]
+OutputName = Literal["markdown", "json", "text", "pages"]
+PageLane = Literal["fast", "deep"]
+LaneName = Literal["auto", PageLane]
 OcrMode = Literal["auto", "force", "never"]
 
 
@@ -34,7 +36,12 @@ class ConvertOptions(_Part):
     outputs: frozenset[OutputName] = Field(
         default=frozenset({"markdown", "json", "text"}),
         min_length=1,
-        description="`markdown`, `json` (DoclingDocument) and `text`.",
+        description="`markdown`, `json` (DoclingDocument), `text`, and `pages`: how each page was read, and why.",
+    )
+    lane: LaneName = Field(
+        default="auto",
+        description="How a PDF is read: `fast` by geometry, `deep` by layout and table models, "
+        "`auto` page by page as each needs.",
     )
     ocr: OcrMode = Field(default="auto", description="`auto` reads only the pages that have no text.")
     languages: tuple[Annotated[str, Field(pattern=r"^[a-z]{2,3}$")], ...] = Field(
@@ -58,7 +65,9 @@ class ConvertedDocument(BaseModel):
     format: str = Field(description="What the bytes are: pdf, docx, html, markdown or text.")
     title: str
     pages: int = Field(ge=0, description="0 for a format without pages.")
+    lanes: dict[PageLane, int] = Field(default={}, description="How many pages each lane read; of a PDF or image.")
     ocr_pages: tuple[int, ...] = Field(description="The pages that were read by OCR, from 1.")
+    ocr_engine: str = Field(default="", description="What read them: `tesseract`, `rapidocr`, or empty for none.")
     source: Artifact
     artifacts: dict[OutputName, Artifact]
     warnings: tuple[str, ...] = ()

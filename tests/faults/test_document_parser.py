@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from schemas.errors import ParserCrashed, ParserOutOfMemory, ParserTimeout
 from schemas.job_status import Progress
+from schemas.jobs.documents import ConvertOptions
 from tests.support.child_process_ids import alive, descendants, environment, interfaces
 from tests.support.document import huge_page_pdf, long_pdf, parse, sample
 from tests.support.until import until
@@ -23,6 +24,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SECRET = "a-secret-of-the-worker"
 MIB = 1024 * 1024
+# The lane in which 300 pages take a minute, and in which a page is rendered.
+SLOW = ConvertOptions(lane="deep")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -42,7 +45,7 @@ def busy(parser: PebbleDocumentParser) -> set[int]:
 async def begun(parser: PebbleDocumentParser, document: Path) -> tuple[asyncio.Task[object], int]:
     """Start to parse and give the running call and its child, once there is progress."""
     before, seen = busy(parser), list[Progress]()
-    call: asyncio.Task[object] = asyncio.create_task(parse(parser, document, seen=seen))
+    call: asyncio.Task[object] = asyncio.create_task(parse(parser, document, seen=seen, options=SLOW))
     await until(lambda: seen)
     return call, (busy(parser) - before).pop()
 
@@ -107,7 +110,7 @@ async def test_a_document_that_needs_too_much_memory_is_refused(tmp_path: Path) 
     """The limit is the child's own, and the child is fit for the next document."""
     async with PebbleDocumentParser(ParserLimits(processes=1, memory_bytes=1000 * MIB)) as parser:
         with pytest.raises(ParserOutOfMemory, match="1000 MiB"):
-            await parse(parser, huge_page_pdf(tmp_path))
+            await parse(parser, huge_page_pdf(tmp_path), options=SLOW)
         assert (await parse(parser, sample("report.pdf", tmp_path))).pages == 3
 
 

@@ -9,7 +9,12 @@ from schemas.jobs.documents import ConvertOptions, OutputName
 from worker.parser.sniff import Format, sniff
 from worker.ports import DocumentParser, ParsedDocument, Report
 
-_FILES: dict[OutputName, str] = {"markdown": "document.md", "json": "document.json", "text": "document.txt"}
+_FILES: dict[OutputName, str] = {
+    "markdown": "document.md",
+    "json": "document.json",
+    "text": "document.txt",
+    "pages": "pages.json",
+}
 _PAGE = re.compile(rb"/Type\s*/Page\b")
 
 

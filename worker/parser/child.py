@@ -29,6 +29,9 @@ def parse(request: ParseRequest) -> Parsed | Refused:
     leave = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         document = convert(request, started)
+    except (NameError, ImportError):
+        # No document does that: it is a defect of ours, and shows as one.
+        raise
     except Exception as error:
         # The border to foreign parsers: on bytes that nobody vouches for they raise anything, and
         # whatever it is, the document is unreadable here and the child is fit for the next.

@@ -1,6 +1,7 @@
 """From a file to a parsed document: sniff, check, read, write."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def convert(request: ParseRequest, started: float) -> ParsedDocument:
         raise DocumentTooLarge(f"the file is over {request.limits.max_file_bytes} bytes: split it")
     kind = sniff(request.document, request.name)
     reading = _READERS[kind](request)
-    outputs = write_outputs(reading.document, request.options.outputs, request.folder)
+    outputs = write_outputs(reading, request.options.outputs, request.folder)
     return ParsedDocument(
         format=str(kind),
         media_type=kind.media_type,
@@ -45,4 +46,6 @@ def convert(request: ParseRequest, started: float) -> ParsedDocument:
         outputs=outputs,
         warnings=reading.warnings,
         parse_s=round(time.monotonic() - started, 3),
+        lanes=dict(Counter(report.lane for report in reading.page_reports)),
+        ocr_engine=reading.ocr_engine,
     )

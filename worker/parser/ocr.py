@@ -1,13 +1,19 @@
 """Gives pages that have no text an invisible text layer, by OCR, just before they are read."""
 
-from typing import Protocol
+from dataclasses import replace
+from typing import ClassVar, Protocol
 
 import pymupdf
 
 from schemas.jobs.documents import OcrMode
 from worker.parser.ocr_word import Word
+from worker.parser.offered_table import Box, OfferedTable
+from worker.parser.page_weight import is_heavy
 from worker.parser.pdf_backend import MuPdfPageBackend
+from worker.parser.picture_print import gray_of, printed, rules
+from worker.parser.picture_table import pictured_table
 from worker.parser.rapidocr_reader import RapidOcrReader
+from worker.parser.reading import OcrUse
 from worker.parser.request import ParseRequest
 from worker.parser.tesseract_reader import TesseractReader
 
@@ -16,10 +22,15 @@ _DPI = 200
 _MAX_PIXELS = 20_000_000
 _POINTS_PER_INCH = 72
 _INVISIBLE = 3
+_PICTURE_DPI = 150
+# Below this, what tesseract reads in a picture is mostly the picture.
+_SURE = 0.6
 
 
 class OcrReader(Protocol):
     """Reads the words in an image."""
+
+    name: ClassVar[str]
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -43,21 +54,59 @@ class OcrPass:
         """What the owner should know about how the pages were read."""
         return self._reader.warnings if self._reader else ()
 
-    def prepare(self, backend: MuPdfPageBackend) -> None:
-        """Read a page by OCR if its turn has come."""
-        if not _wanted(backend.page, self._request.options.ocr):
-            return
-        if self._reader is None:
-            self._reader = _reader(self._request)
+    @property
+    def engine(self) -> str:
+        """What read the pages; empty when none was."""
+        return self._reader.name if self._reader else ""
+
+    def prepare(self, backend: MuPdfPageBackend) -> OcrUse:
+        """Read by OCR what of a page has no text, and tell what that was."""
+        if is_heavy(backend.page):
+            return "none"
+        if _wanted(backend.page, self._request.options.ocr):
+            self._read_page(backend)
+            return "page"
+        if self._request.options.ocr == "auto" and self._request.options.lane != "fast":
+            return self._read_pictures(backend)
+        return "none"
+
+    def _read_page(self, backend: MuPdfPageBackend) -> None:
         scale = _scale(backend.page)
         pixmap = backend.page.get_pixmap(matrix=pymupdf.Matrix(scale, scale), alpha=False)
-        words = self._reader.read(pixmap)
+        words = self._opened().read(pixmap)
         # Always a page of its own, made of the picture: what text there was is gone, with it the
         # page's rotation, and nothing is drawn twice.
         backend.page = _page_of(pixmap, scale)
         for word in words:
-            _write(backend.page, word, scale)
+            _write(backend.page, word, pymupdf.Matrix(1 / scale, 1 / scale))
         self.pages.append(backend.page_no)
+
+    def _read_pictures(self, backend: MuPdfPageBackend) -> OcrUse:
+        page = backend.page
+        # RapidOCR takes ten times as long: too much for words that a page has beside its text.
+        if not self._request.tesseract or page.rotation:
+            return "none"
+        found: OcrUse = "none"
+        for rect in printed(backend):
+            pixmap = page.get_pixmap(dpi=_PICTURE_DPI, clip=rect, alpha=False)
+            place = pymupdf.Matrix(
+                _POINTS_PER_INCH / _PICTURE_DPI, 0, 0, _POINTS_PER_INCH / _PICTURE_DPI, rect.x0, rect.y0
+            )
+            words = self._opened().read(pixmap)
+            table = pictured_table(words, list(rules(gray_of(pixmap))))
+            if table is not None:
+                backend.offered_tables.append(_placed(table, place))
+            for word in words:
+                if word.confidence >= _SURE:
+                    _write(page, word, place)
+                    backend.read_words.append(replace(word, box=_moved(word.box, place)))
+                    found = "pictures"
+        return found
+
+    def _opened(self) -> OcrReader:
+        if self._reader is None:
+            self._reader = _reader(self._request)
+        return self._reader
 
 
 def _wanted(page: pymupdf.Page, mode: OcrMode) -> bool:
@@ -88,8 +137,8 @@ def _page_of(pixmap: pymupdf.Pixmap, scale: float) -> pymupdf.Page:
     return page
 
 
-def _write(page: pymupdf.Page, word: Word, scale: float) -> None:
-    left, top, right, bottom = (edge / scale for edge in word.box)
+def _write(page: pymupdf.Page, word: Word, place: pymupdf.Matrix) -> None:
+    left, top, right, bottom = pymupdf.Rect(word.box) * place
     font = pymupdf.Font("helv" if word.text.isascii() else "cjk")
     size = max(bottom - top, 1.0) * 0.8
     width = font.text_length(word.text, size)
@@ -101,3 +150,13 @@ def _write(page: pymupdf.Page, word: Word, scale: float) -> None:
     writer.append(origin, word.text, font=font, fontsize=size)
     stretch = pymupdf.Matrix((right - left) / width, 1)
     writer.write_text(page, render_mode=_INVISIBLE, morph=(origin, stretch))
+
+
+def _placed(table: OfferedTable, place: pymupdf.Matrix) -> OfferedTable:
+    rows = [[replace(cell, bbox=_moved(cell.bbox or table.bbox, place)) for cell in row] for row in table.placements]
+    return replace(table, bbox=_moved(table.bbox, place), placements=rows)
+
+
+def _moved(box: Box, place: pymupdf.Matrix) -> Box:
+    left, top, right, bottom = pymupdf.Rect(box) * place
+    return left, top, right, bottom

@@ -9,3 +9,4 @@ class Word:
 
     text: str
     box: tuple[float, float, float, float]
+    confidence: float = 1.0

@@ -10,6 +10,7 @@ from PIL import Image
 
 from schemas.errors import DocumentEncrypted, DocumentTooLarge, DocumentUnreadable
 from worker.parser.ocr import OcrPass
+from worker.parser.page_lane import PageLanes
 from worker.parser.pdf_backend import MuPdfDocumentBackend
 from worker.parser.pdf_pipeline import SerialPdfPipeline
 from worker.parser.progress_file import write_progress
@@ -60,8 +61,11 @@ def _convert(request: ParseRequest, content: bytes, stated: str, warnings: tuple
     )
     total = source.page_count
     write_progress(request.scratch, 0, total)
-    ocr = OcrPass(request)
-    pipeline = SerialPdfPipeline(ocr.prepare, lambda done: write_progress(request.scratch, done, total))
+    backend = source._backend  # noqa: SLF001 - as docling's own pipelines do
+    if not isinstance(backend, MuPdfDocumentBackend):
+        raise DocumentUnreadable("the pdf is damaged beyond repair: export it again")
+    ocr, lanes = OcrPass(request), PageLanes(request.options.lane, content, backend.document)
+    pipeline = SerialPdfPipeline(lanes, ocr, lambda done: write_progress(request.scratch, done, total))
     result = pipeline.execute(source, raises_on_error=True)
     warnings += pipeline.warnings + ocr.warnings
     if len(pipeline.unreadable) == total:
@@ -73,6 +77,8 @@ def _convert(request: ParseRequest, content: bytes, stated: str, warnings: tuple
         title=title_of(result.document, stated),
         pages=total,
         ocr_pages=tuple(ocr.pages),
+        ocr_engine=ocr.engine,
+        page_reports=tuple(lanes.reports),
         warnings=warnings,
     )
 

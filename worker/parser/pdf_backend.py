@@ -4,6 +4,7 @@ One library reads the file for text, layout and tables alike, so a PDF that MuPD
 is not refused by a second reader, and one parser less meets foreign bytes.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from io import BytesIO
 from itertools import groupby
@@ -26,10 +27,16 @@ from docling_core.types.doc.page import (
 )
 from PIL import Image
 
+from worker.parser.ocr_word import Word
+from worker.parser.offered_table import OfferedTable
+
 # Ligatures are taken apart ("ﬁ" -> "fi"): nobody searches for the glyph.
 _WORD_FLAGS = pymupdf.TEXTFLAGS_WORDS & ~pymupdf.TEXT_PRESERVE_LIGATURES
 # MuPDF joins what stands on one baseline; a gap this many line heights wide is another column.
 _COLUMN_GAP = 1.5
+_SOFT_HYPHEN_AT_END = re.compile(r"\u00ad\s*$")
+_BULLETS = frozenset("\u2022\u00b7\u25aa\u25e6\u2023\u25cf\u25cb\u25a0\u25a1\u2013\u2014-*\u27a2\u2713")
+_DESCENT = 0.4
 _LINK_SCHEMES = ("http://", "https://", "mailto:")
 
 
@@ -39,6 +46,9 @@ class MuPdfPageBackend(PdfPageBackend):
     def __init__(self, page: pymupdf.Page, number: int) -> None:
         """Keep the page; ``number`` counts from 1."""
         self.page = page
+        self.offered_tables: list[OfferedTable] = []
+        self.read_words: list[Word] = []
+        self.found_tables: list[Any] | None = None
         self._number = number
 
     @property
@@ -70,7 +80,9 @@ class MuPdfPageBackend(PdfPageBackend):
 
     def get_text_cells(self) -> Iterable[TextCell]:
         """Give one cell per text line."""
-        words = self.page.get_text("words", flags=_WORD_FLAGS)
+        text = self.page.get_textpage(flags=_WORD_FLAGS)
+        heights = _heights(text.extractDICT()["blocks"])
+        words = [_clamped(word, heights.get(word[5:7])) for word in text.extractWORDS()]
         lines = (line for _, group in groupby(words, key=lambda word: word[5:7]) for line in _split(list(group)))
         return [_cell(line, index) for index, line in enumerate(lines)]
 
@@ -149,11 +161,34 @@ class MuPdfDocumentBackend(PdfDocumentBackend):
         super().unload()  # type: ignore[no-untyped-call]
 
 
+def _heights(blocks: list[Any]) -> dict[tuple[int, int], tuple[float, float]]:
+    """Tell how far up and down the print of each horizontal line can reach, from its base line.
+
+    Some fonts state a box many lines high, and boxes that overlap confuse all that comes after.
+    """
+    return {
+        (block["number"], number): (
+            min(span["origin"][1] - span["size"] for span in line["spans"]),
+            max(span["origin"][1] + span["size"] * _DESCENT for span in line["spans"]),
+        )
+        for block in blocks
+        for number, line in enumerate(block.get("lines", ()))
+        if line["spans"] and line["dir"] == (1.0, 0.0)
+    }
+
+
+def _clamped(word: Any, height: tuple[float, float] | None) -> Any:  # noqa: ANN401 - PyMuPDF's tuples are untyped
+    if height is None or not (word[1] < height[1] and height[0] < word[3]):
+        return word
+    return (word[0], max(word[1], height[0]), word[2], min(word[3], height[1]), *word[4:])
+
+
 def _split(words: list[Any]) -> Iterator[list[Any]]:
     """Cut a line where a gap shows that two columns share a baseline."""
     line: list[Any] = []
     for word in words:
-        if line and word[0] - line[-1][2] > _COLUMN_GAP * (word[3] - word[1]):
+        apart = line and word[0] - line[-1][2] > _COLUMN_GAP * (word[3] - word[1])
+        if apart and not (len(line) == 1 and line[0][4] in _BULLETS):
             yield line
             line = []
         line.append(word)
@@ -161,7 +196,8 @@ def _split(words: list[Any]) -> Iterator[list[Any]]:
 
 
 def _cell(words: list[Any], index: int) -> TextCell:
-    text = " ".join(word[4] for word in words)
+    # A soft hyphen shows only at the end of a line, where it is a hyphen.
+    text = _SOFT_HYPHEN_AT_END.sub("-", " ".join(word[4] for word in words)).replace("\u00ad", "")
     corners = [min(word[0] for word in words), min(word[1] for word in words)]
     corners += [max(word[2] for word in words), max(word[3] for word in words)]
     return TextCell(index=index, rect=_rectangle(*corners), text=text, orig=text, from_ocr=False)

@@ -83,24 +83,41 @@ class MuPdfTableModel(BaseTableStructureModel):
 
 def found_tables(page: Page) -> list[Any]:
     """Find the tables of a page, once: the layout and the table stage both ask."""
-    mupdf = _mupdf(page)
-    if not hasattr(mupdf, "corral_tables"):
-        finder = mupdf.find_tables(union=True, refine=True)
-        mupdf.corral_tables = [table for table in finder.tables if table.placements] if finder else []
-    tables: list[Any] = mupdf.corral_tables
-    return tables
+    backend = _backend(page)
+    if backend.found_tables is None:
+        finder = backend.page.find_tables(union=True, refine=True) if _may_hold_table(backend) else None
+        found = [table for table in finder.tables if table.placements] if finder else []
+        offered = [table for table in backend.offered_tables if not any(_meet(table, other) for other in found)]
+        backend.found_tables = [*found, *offered]
+    return backend.found_tables
+
+
+def _may_hold_table(backend: MuPdfPageBackend) -> bool:
+    """Tell whether the finder is worth its tenth of a second: for a stroke, or a layout that names a table."""
+    return any(group["class_name"] == "table" for group in _groups(backend.page)) or bool(backend.page.get_cdrawings())
+
+
+def _meet(one: Any, other: Any) -> bool:  # noqa: ANN401 - PyMuPDF's classes are untyped
+    return _box(one.bbox).intersection_area_with(_box(other.bbox)) > 0
 
 
 def _clusters(page: Page) -> list[Cluster]:
-    mupdf = _mupdf(page)
+    mupdf = _backend(page).page
     mupdf.get_layout(return_raw=True)
-    groups = mupdf.layout_information or []
-    boxes = [(_LABELS.get(group["class_name"], DocItemLabel.TEXT), group["group_bbox"][:4]) for group in groups]
+    boxes = [(_LABELS.get(group["class_name"], DocItemLabel.TEXT), group["group_bbox"][:4]) for group in _groups(mupdf)]
     tables = [_grown(page, table) for table in found_tables(page)]
     # Tables are taken from the finder: it splits and adds to what the layout saw as one.
-    boxes = [(label, box) for label, box in boxes if label is not DocItemLabel.TABLE or not tables]
+    boxes = [(label, box) for label, box in boxes if label is not DocItemLabel.TABLE or not _any_meets(tables, box)]
     boxes += [(DocItemLabel.TABLE, box) for box in tables]
     return [Cluster(id=index, label=label, bbox=_box(box)) for index, (label, box) in enumerate(boxes)]
+
+
+def _groups(page: Any) -> list[Any]:  # noqa: ANN401
+    return page.layout_information or []
+
+
+def _any_meets(tables: Sequence[Sequence[float]], box: Sequence[float]) -> bool:
+    return any(_box(table).intersection_area_with(_box(box)) > 0 for table in tables)
 
 
 def _grown(page: Page, table: Any) -> Sequence[float]:  # noqa: ANN401 - PyMuPDF's classes are untyped
@@ -167,11 +184,11 @@ def _overlap(cluster: Cluster, table: Any) -> float:  # noqa: ANN401
     return float(cluster.bbox.intersection_area_with(_box(table.bbox)))
 
 
-def _mupdf(page: Page) -> Any:  # noqa: ANN401
+def _backend(page: Page) -> MuPdfPageBackend:
     backend = page._backend  # noqa: SLF001 - docling hands the page to its stages this way
     if not isinstance(backend, MuPdfPageBackend):
         raise TypeError("the layout reads pages of PyMuPDF alone")
-    return backend.page
+    return backend
 
 
 def _box(box: Sequence[float]) -> BoundingBox:

@@ -12,8 +12,12 @@ from docling.models.stages.page_assemble.page_assemble_model import PageAssemble
 from docling.models.stages.reading_order.readingorder_model import ReadingOrderModel, ReadingOrderOptions
 from docling.pipeline.standard_pdf_pipeline import StandardPdfPipeline
 
+from worker.parser.ocr import OcrPass
+from worker.parser.page_furniture import settle_labels
+from worker.parser.page_lane import PageLanes
 from worker.parser.pdf_backend import MuPdfDocumentBackend, MuPdfPageBackend
 from worker.parser.pdf_layout import LayoutOptions, MuPdfLayoutModel, MuPdfTableModel, TableOptions
+from worker.parser.pdf_order import PageOrder
 
 
 class SerialPdfPipeline(StandardPdfPipeline):
@@ -23,10 +27,11 @@ class SerialPdfPipeline(StandardPdfPipeline):
     child has one core, and a loop knows which page it has finished: that is the progress.
     """
 
-    def __init__(self, prepare: Callable[[MuPdfPageBackend], None], finished: Callable[[int], None]) -> None:
-        """``prepare`` sees each page before it is read (OCR); ``finished`` is told how many are done."""
+    def __init__(self, lanes: PageLanes, ocr: OcrPass, finished: Callable[[int], None]) -> None:
+        """``lanes`` and ``ocr`` say how each page is read; ``finished`` is told how many are done."""
         self.unreadable: list[int] = []
-        self._prepare = prepare
+        self._lanes = lanes
+        self._ocr = ocr
         self._finished = finished
         super().__init__(ThreadedPdfPipelineOptions())
 
@@ -50,6 +55,7 @@ class SerialPdfPipeline(StandardPdfPipeline):
         self.table_model = MuPdfTableModel(options=TableOptions())
         self.assemble_model = PageAssembleModel(options=PageAssembleOptions())
         self.reading_order_model = ReadingOrderModel(options=ReadingOrderOptions())
+        self.reading_order_model.ro_model = PageOrder(self._lanes.ordered_pages)
         self.heading_hierarchy_model = HeadingHierarchyModel(options=self.pipeline_options.heading_hierarchy_options)
         self.enrichment_pipe = []
 
@@ -71,9 +77,19 @@ class SerialPdfPipeline(StandardPdfPipeline):
         conv_res.status = ConversionStatus.SUCCESS
         return conv_res
 
+    def _assemble_document(self, conv_res: ConversionResult) -> ConversionResult:
+        settle_labels(element for page in conv_res.pages if page.assembled for element in page.assembled.elements)
+        return super()._assemble_document(conv_res)
+
     def _read(self, conv_res: ConversionResult, backend: MuPdfPageBackend) -> Page:
-        self._prepare(backend)
+        ocr = self._ocr.prepare(backend)
         page = Page(page_no=backend.page_no, size=backend.get_size())
+        page.assembled = self._lanes.read_fast(backend, ocr=ocr)
+        if page.assembled is None:
+            self._read_deep(conv_res, page, backend)
+        return page
+
+    def _read_deep(self, conv_res: ConversionResult, page: Page, backend: MuPdfPageBackend) -> None:
         page._backend = backend  # noqa: SLF001
         page.parsed_page = backend.get_segmented_page()
         pages = [page]
@@ -82,4 +98,3 @@ class SerialPdfPipeline(StandardPdfPipeline):
         # A page is let go before the next is read: memory must not grow with the page count.
         page.parsed_page = None
         page._backend = None  # noqa: SLF001
-        return page

@@ -2,7 +2,7 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pymupdf
@@ -62,6 +62,8 @@ _LANGUAGES = {
 
 class RapidOcrReader:
     """Reads lines of text."""
+
+    name: ClassVar[str] = "rapidocr"
 
     def __init__(self, languages: tuple[str, ...]) -> None:
         """Note the languages that the model does not know."""

@@ -1,10 +1,24 @@
 """What a reader of one format gives back."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from docling_core.types.doc import DoclingDocument, SectionHeaderItem, TitleItem
 
+from schemas.jobs.documents import PageLane
+
+OcrUse = Literal["none", "pictures", "page"]
 _TITLE_LENGTH = 300
+
+
+@dataclass(frozen=True)
+class PageReport:
+    """How a page was read, and what it showed that decided so."""
+
+    page: int
+    lane: PageLane
+    reason: str
+    ocr: OcrUse
 
 
 @dataclass(frozen=True)
@@ -15,6 +29,8 @@ class Reading:
     title: str
     pages: int = 0
     ocr_pages: tuple[int, ...] = ()
+    ocr_engine: str = ""
+    page_reports: tuple[PageReport, ...] = ()
     warnings: tuple[str, ...] = ()
 
 

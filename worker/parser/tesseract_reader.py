@@ -4,6 +4,7 @@ import csv
 import signal
 import subprocess
 from functools import cache
+from typing import ClassVar
 
 import pymupdf
 
@@ -65,6 +66,8 @@ _MODELS = {
 class TesseractReader:
     """Reads words."""
 
+    name: ClassVar[str] = "tesseract"
+
     def __init__(self, command: str, languages: tuple[str, ...]) -> None:
         """Choose the models that are installed."""
         wanted = dict.fromkeys(_MODELS.get(language, language) for language in languages)
@@ -98,4 +101,5 @@ def _installed(command: str) -> frozenset[str]:
 
 def _word(row: dict[str, str]) -> Word:
     left, top = float(row["left"]), float(row["top"])
-    return Word(text=row["text"], box=(left, top, left + float(row["width"]), top + float(row["height"])))
+    box = (left, top, left + float(row["width"]), top + float(row["height"]))
+    return Word(text=row["text"], box=box, confidence=float(row["conf"]) / 100)

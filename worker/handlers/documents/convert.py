@@ -14,6 +14,7 @@ _KINDS_OF_OUTPUT: dict[OutputName, tuple[str, str]] = {
     "markdown": (".md", "text/markdown; charset=utf-8"),
     "json": (".json", "application/json"),
     "text": (".txt", "text/plain; charset=utf-8"),
+    "pages": (".pages.json", "application/json"),
 }
 
 
@@ -39,7 +40,9 @@ async def handle(payload: ConvertDocument, job: JobContext) -> ConvertedDocument
         format=parsed.format,
         title=parsed.title,
         pages=parsed.pages,
+        lanes=parsed.lanes,
         ocr_pages=parsed.ocr_pages,
+        ocr_engine=parsed.ocr_engine,
         source=source.model_copy(update={"media_type": parsed.media_type}),
         artifacts=artifacts,
         warnings=parsed.warnings,

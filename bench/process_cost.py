@@ -1,4 +1,4 @@
-"""How much memory the processes below this one have held."""
+"""What the processes below this one have cost."""
 
 import os
 from pathlib import Path
@@ -7,6 +7,19 @@ from pathlib import Path
 def peak_rss_mb() -> float:
     """Give the peak resident memory of the largest process below this one, in MB; 0 where /proc is missing."""
     return max((_peak_kb(process) / 1024 for process in _below(os.getpid())), default=0.0)
+
+
+def cpu_s() -> float:
+    """Give the CPU time of all processes below this one, with those that they have waited for, in seconds."""
+    return sum(_ticks(process) for process in _below(os.getpid())) / os.sysconf("SC_CLK_TCK")
+
+
+def _ticks(process: int) -> int:
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return sum(map(int, fields[11:15]))
 
 
 def _below(parent: int) -> list[int]:
