@@ -62,5 +62,5 @@ USER corral
 ENV CORRAL_WORKER_METRICS_PORT=9100 ORT_DISABLE_TELEMETRY=1
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f\"http://127.0.0.1:{os.environ['CORRAL_WORKER_METRICS_PORT']}/metrics\", timeout=2)"]
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f\"http://127.0.0.1:{os.environ['CORRAL_WORKER_METRICS_PORT']}/livez\", timeout=2)"]
 ENTRYPOINT ["python", "-m", "worker"]

@@ -5,7 +5,10 @@ import click
 from corral.commands.doctor import doctor
 from corral.commands.document import doc
 from corral.commands.job import enqueue, job
+from corral.commands.queue import audit, queue
+from corral.commands.schedule import schedule
 from corral.commands.stack import demo, dev, secret
+from corral.commands.worker import worker
 from schemas import VERSION
 
 
@@ -15,5 +18,5 @@ def main() -> None:
     """Put jobs into queues; workers do them and call back."""
 
 
-for command in (demo, dev, doc, enqueue, job, doctor, secret):
+for command in (demo, dev, doc, enqueue, job, schedule, doctor, secret, queue, worker, audit):
     main.add_command(command)

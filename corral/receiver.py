@@ -45,7 +45,7 @@ def receiving(secret: str, *, tell: Callable[[Received], None] = lambda _: None)
 
         protocol_version = "HTTP/1.1"
 
-        def do_POST(self) -> None:  # noqa: N802 - the library's name
+        def do_POST(self) -> None:
             """Verify, remember, answer."""
             body = self.rfile.read(int(self.headers["content-length"]))
             try:

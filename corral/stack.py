@@ -56,6 +56,8 @@ def running(data_folder: Path, *, api_port: int, log_level: str = "info") -> Ite
             # Callbacks and sources of a developer are on this machine.
             "CORRAL_ALLOW_LOOPBACK": "true",
             "CORRAL_LOG_LEVEL": log_level,
+            # Parsers are processes of their own and use the cores; another worker would use memory.
+            "CORRAL_WORKER_PROCESSES": "1",
             **os.environ,
             "CORRAL_REDIS_URL": redis_url,
             "CORRAL_DATA_FOLDER": str(data_folder),

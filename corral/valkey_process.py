@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from producers.child_process import Lifeline, bound_to_this_process
 from corral.valkey_answer import Answer, ask
 from corral.valkey_folder import ValkeyFolder
+from producers.child_process import Lifeline, bound_to_this_process
 from schemas.errors import EngineUnavailable, Misconfigured
 
 _STOP_WAIT_S = 10.0

@@ -6,25 +6,33 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
+from redis.asyncio import Redis
 
-from producers import connection, openapi, problem
+from producers import connection, openapi, problem, trace
 from producers.child_process import die_with_parent
 from producers.edge import BodyLimit, HostGuard, Marked
 from producers.engine import Engine
+from producers.engine_schedule import EngineSchedules
 from producers.enqueue import Enqueue
 from producers.event_feed import EventFeed
 from producers.file_store import DiskFiles
 from producers.log import configure
 from producers.metrics import ApiMetrics
-from producers.routes import event, file, health, job
+from producers.routes import event, file, fleet, health, job, schedule
+from producers.schedules import Schedules
 from producers.settings import ApiSettings
+from producers.tenancy import tenancy
 from producers.tenant import Door
+from producers.traced import TracedEnqueue, TracedRequests
 from schemas import VERSION
 from schemas import settings as environment
 from schemas.job_spec import Catalogue, catalogue
+from schemas.jobs.schedules import FIRE
+from schemas.schedule import declared
 
 # A request gives up earlier, by its own patience; this ends what no request waits for.
 _SILENT_S = 1.0
+_ROUTERS = (job.router, event.router, file.router, fleet.router, schedule.router, health.router)
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -48,12 +56,13 @@ def build(settings: ApiSettings, specs: Catalogue, *, started: Callable[[FastAPI
             reading = connection.patient(settings.redis_url)
             stack.push_async_callback(reading.aclose)
             prefix = settings.queue_prefix
-            engine = Engine(redis, prefix=prefix, keep_finished_s=settings.keep_finished_s)
-            app.state.engine = engine
-            app.state.enqueue = Enqueue(engine, idempotency_s=settings.idempotency_s)
+            app.state.redis = redis
+            _open_engine(app, redis)
             app.state.feed = EventFeed(reading, prefix=prefix)
             stack.push_async_callback(app.state.feed.aclose)
             app.state.files = DiskFiles(settings.files_folder)
+            _keep_schedules(app, redis, stack)
+            _trace_orders(app, stack)
             started(app)
             yield
 
@@ -71,7 +80,7 @@ def build(settings: ApiSettings, specs: Catalogue, *, started: Callable[[FastAPI
     app.state.door = Door(settings.api_tokens)
     app.state.metrics = ApiMetrics(specs)
     problem.install(app)
-    for router in (job.add_routes(specs), job.router, event.router, file.router, health.router):
+    for router in (job.add_routes(specs), *_ROUTERS):
         app.include_router(router)
     openapi.install(app)
     # The last one added is the first one passed.
@@ -83,8 +92,47 @@ def build(settings: ApiSettings, specs: Catalogue, *, started: Callable[[FastAPI
     )
     if not settings.api_tokens:
         app.add_middleware(HostGuard, names=_LOOPBACK_NAMES)
+    _trace_requests(app)
     app.add_middleware(Marked, metrics=app.state.metrics)
     return app
+
+
+def _open_engine(app: FastAPI, redis: Redis) -> None:
+    settings: ApiSettings = app.state.settings
+    tenants, admission = tenancy(settings, redis)
+    app.state.engine = Engine(
+        redis,
+        prefix=settings.queue_prefix,
+        keep_finished_s=settings.keep_finished_s,
+        keep_finished_count=settings.keep_finished_count,
+        tenants=tenants,
+    )
+    app.state.enqueue = Enqueue(app.state.engine, idempotency_s=settings.idempotency_s, admission=admission)
+
+
+def _trace_requests(app: FastAPI) -> None:
+    app.state.tracing = trace.from_environment("corral-api")
+    if not isinstance(app.state.tracing, trace.Off):
+        app.add_middleware(TracedRequests, tracing=app.state.tracing)
+
+
+def _trace_orders(app: FastAPI, stack: AsyncExitStack) -> None:
+    tracing: trace.Tracing = app.state.tracing
+    stack.callback(tracing.close)
+    if not isinstance(tracing, trace.Off):
+        app.state.enqueue = TracedEnqueue(app.state.enqueue, tracing)
+
+
+def _keep_schedules(app: FastAPI, redis: Redis, stack: AsyncExitStack) -> None:
+    settings: ApiSettings = app.state.settings
+    engine = EngineSchedules(redis, prefix=settings.queue_prefix, spec=FIRE, keep_finished_s=settings.keep_finished_s)
+    app.state.schedules = Schedules(engine, app.state.catalogue)
+    # In the background: the API starts, and says 503, also while the server is away.
+    stop = asyncio.Event()
+    app.state.declaring = asyncio.create_task(app.state.schedules.keep_declared(declared(), stop))
+    # Not cancelled: redis-py leaves a connection behind that is cancelled while it opens.
+    stack.push_async_callback(asyncio.wait, {app.state.declaring})
+    stack.callback(stop.set)
 
 
 def _end_streams_on_sigterm(app: FastAPI) -> None:

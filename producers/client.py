@@ -16,6 +16,7 @@ from schemas.artifact import Artifact
 from schemas.envelope import Callback
 from schemas.errors import CorralError
 from schemas.job_status import JobStatus, Progress
+from schemas.schedule import ScheduleRequest, ScheduleStatus
 
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 # Above the server's heartbeat, which comes every 15 s on a quiet stream.
@@ -124,6 +125,20 @@ class Corral:
         """Ask for a job's end."""
         return JobStatus.model_validate(await self._call("DELETE", f"/v1/jobs/{job_id}"))
 
+    async def put_schedule(self, schedule_id: str, request: ScheduleRequest) -> ScheduleStatus:
+        """Keep a schedule, in place of an older one of the same id."""
+        body = request.model_dump(mode="json", exclude_none=True)
+        return ScheduleStatus.model_validate(await self._call("PUT", f"/v1/schedules/{schedule_id}", json=body))
+
+    async def schedules(self) -> list[ScheduleStatus]:
+        """Give every schedule; the one that fires next is the first."""
+        answer = await self._call("GET", "/v1/schedules")
+        return [ScheduleStatus.model_validate(one) for one in answer["schedules"]]
+
+    async def remove_schedule(self, schedule_id: str) -> None:
+        """End a schedule."""
+        await self._call("DELETE", f"/v1/schedules/{schedule_id}")
+
     async def download(self, ref: str, into: Path) -> None:
         """Write a stored file to ``into``."""
         async with self._http.stream("GET", f"/v1/files/{ref}") as response:
@@ -158,6 +173,10 @@ class Corral:
                 return event.status
         raise ApiUnreachable("the event stream ended before the job")
 
+    async def request(self, method: str, path: str, **options: Any) -> Any:  # noqa: ANN401 - JSON
+        """Make one request, for what has no method here, and give the answer's JSON."""
+        return await self._call(method, path, **options)
+
     async def _stream(self, path: str, last_id: str) -> AsyncIterator[tuple[str, JobEvent]]:
         headers = {"Last-Event-ID": last_id} if last_id else {}
         timeout = httpx.Timeout(_QUIET_S, connect=5.0)
@@ -178,7 +197,7 @@ class Corral:
         except httpx.TransportError as error:
             raise self._unreachable() from error
         await _demand_success(response)
-        return response.json()
+        return response.json() if response.content else None
 
     def _unreachable(self) -> ApiUnreachable:
         return ApiUnreachable(f"no answer from {self._http.base_url}; is it running?")

@@ -4,6 +4,7 @@ A producer must fail fast: its caller is waiting and has a 503 to hear. A worker
 its job is done, and the acknowledgement must outlast an outage.
 """
 
+from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import FullJitterBackoff, NoBackoff
 
@@ -13,7 +14,7 @@ from producers.pipelining import PipeliningRedis
 _PATIENCE = Retry(FullJitterBackoff(cap=1.0, base=0.05), 50)
 
 
-def fail_fast(url: str, *, timeout_s: float = 0.3) -> PipeliningRedis:
+def fail_fast(url: str, *, timeout_s: float = 0.3) -> Redis:
     """Make a client whose calls end within ``timeout_s`` and are never tried twice."""
     return PipeliningRedis.from_url(
         url,
@@ -24,7 +25,7 @@ def fail_fast(url: str, *, timeout_s: float = 0.3) -> PipeliningRedis:
     )
 
 
-def patient(url: str, *, block_s: float = 5.0) -> PipeliningRedis:
+def patient(url: str, *, block_s: float = 5.0) -> Redis:
     """Make a client that outlasts an outage of about 20 s and can block for ``block_s``.
 
     The socket's limit lies 10 s above the blocking read's: with the library's default, which

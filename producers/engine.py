@@ -3,10 +3,9 @@
 The engine's words (camelCase, milliseconds, its names of states) end here.
 """
 
-import time
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 from bullmq import FlowProducer, Queue
@@ -14,40 +13,48 @@ from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 from redis.exceptions import RedisError, WatchError
 
-from producers.job_record import CANCEL_FIELD, record
+from producers import cancel
+from producers.cancel import CANCEL_FIELD
+from producers.fairness import FIRST, Fairness
+from producers.job_record import record
+from producers.new_job import Keep, NewJob, Parent, node
+from producers.remembered import remembered
+from producers.tenant_ledger import TenantLedger
 from schemas import job_id as ids
 from schemas.errors import EngineUnavailable
-from schemas.job_spec import AnySpec, RetrySchedule
 from schemas.job_status import JobRecord
 
 __all__ = ["CANCEL_FIELD", "Engine", "NewJob", "answering"]
 
-# A flag on a job that is gone would leave a hash that nobody owns: look and write in one step.
-_REQUEST_CANCEL = """
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-return 1
-"""
-
 
 @dataclass(frozen=True)
-class NewJob:
-    """A job to add. With a ``parent`` the two are one flow: the parent waits until the job has ended."""
+class Tenants:
+    """What is done for tenants in the transaction of an add: nothing costs anything that is None."""
 
-    id: str
-    spec: AnySpec
-    data: dict[str, Any]
-    parent: "NewJob | None" = None
+    fairness: Fairness | None = None
+    ledger: TenantLedger | None = None
+
+
+ALL_ALIKE = Tenants()
 
 
 class Engine:
     """Adds jobs to the queues and reads them back."""
 
-    def __init__(self, redis: Redis, *, prefix: str, keep_finished_s: int) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        prefix: str,
+        keep_finished_s: int,
+        keep_finished_count: int | None = None,
+        tenants: Tenants = ALL_ALIKE,
+    ) -> None:
         """Speak through ``redis``, a fail-fast client that the caller closes."""
         self._redis = redis
         self._prefix = prefix
-        self._keep = {"age": keep_finished_s}
+        self._keep = Keep(keep_finished_s, keep_finished_count)
+        self._tenants = tenants
         self._flows = FlowProducer({"connection": redis, "prefix": prefix})
         self._queues: dict[str, Queue] = {}
 
@@ -59,8 +66,8 @@ class Engine:
         """
         entries = await self._entries(job)
         async with answering(), self._redis.pipeline(transaction=True) as pipe:
-            await _put(entries, pipe)
-            await pipe.execute()
+            await self._put(entries, job, pipe)
+            self._learn(job, await pipe.execute())
 
     async def add_once(self, job: NewJob) -> bool:
         """Write a job unless one of its id is there, whoever tries at the same time; tell whether we did.
@@ -77,12 +84,31 @@ class Engine:
             if await pipe.exists(key):
                 return False
             pipe.multi()  # type: ignore[no-untyped-call]  # redis-py's
-            await _put(entries, pipe)
+            await self._put(entries, job, pipe)
             try:
-                await pipe.execute()
+                self._learn(job, await pipe.execute())
             except WatchError:
                 return False
         return True
+
+    async def add_children(self, parent: Parent, jobs: Sequence[NewJob]) -> int:
+        """Write those of a job's children that are not there, in one transaction; tell how many. Safe to repeat."""
+        async with answering(), self._watching(f"{parent.key}:dependencies") as pipe:
+            looking = self._redis.pipeline(transaction=False)
+            for job in jobs:
+                looking.exists(self._key(job.spec.queue, job.id))
+            missing = [job for job, there in zip(jobs, await looking.execute(), strict=True) if not there]
+            pipe.multi()  # type: ignore[no-untyped-call]  # redis-py's
+            for job in missing:
+                await self._put(await self._entries(job), job, pipe)
+            try:
+                answers = await pipe.execute()
+            except WatchError:
+                # Another runner of the parent adds them, or one of them has just ended.
+                return await self.add_children(parent, jobs)
+        for job in missing[-1:]:
+            self._learn(job, answers)
+        return len(missing)
 
     async def read(self, job_id: str) -> JobRecord | None:
         """Give a job as it is now, or None when there is none of that id.
@@ -95,7 +121,7 @@ class Engine:
         async with answering():
             engine_id, raw = await self._find(queue, job_id)
             if not raw:
-                return None
+                return await remembered(self._redis, self._prefix, queue, job_id)
             state = await self._queue(queue).getJobState(engine_id)
             if state in {"completed", "failed"} and "finishedOn" not in raw:
                 # It ended between the two reads.
@@ -105,22 +131,13 @@ class Engine:
     async def request_cancel(self, job_id: str) -> bool:
         """Ask for a job's end; False when there is no such job.
 
-        A worker that runs the job sees the request within a second; one that takes it later ends
-        it before it begins. A delayed job is made due, so that its end is not delayed as well.
+        A worker that runs the job sees the request within a second; one that waits or is delayed is
+        the next to be taken, and ends before it begins.
         """
         queue = ids.queue_of(job_id)
         async with answering():
             engine_id, raw = await self._find(queue, job_id)
-            if not raw:
-                return False
-            args = (_REQUEST_CANCEL, 1, self._key(queue, engine_id), CANCEL_FIELD, str(round(time.time() * 1000)))
-            if not await cast("Awaitable[int]", self._redis.eval(*args)):
-                return False
-            if await self._queue(queue).getJobState(engine_id) == "delayed":
-                # The package's error for a job that has become due by itself in between.
-                with suppress(TypeError):
-                    await self._queue(queue).backend.promote(engine_id)
-        return True
+            return bool(raw) and await cancel.request(self._redis, f"{self._prefix}:{queue}", engine_id)
 
     async def logs(self, job_id: str, *, limit: int = 1000) -> list[str]:
         """Give the newest lines that the job's handler wrote, oldest first."""
@@ -198,40 +215,30 @@ class Engine:
             await pipe.aclose()
 
     async def _entries(self, job: NewJob) -> list[dict[str, Any]]:
-        node = self._node(job)
+        whole = node(job, self._prefix, self._keep, priority=FIRST if self._tenants.fairness else 0)
         if job.parent is not None:
             # Without this option a failed job would keep its parent waiting for ever.
-            node["opts"]["ignoreDependencyOnFailure"] = True
-            node = {**self._node(job.parent), "children": [node]}
+            whole["opts"]["ignoreDependencyOnFailure"] = True
+            whole = {**node(job.parent, self._prefix, self._keep), "children": [whole]}
         entries: list[dict[str, Any]] = []
-        await self._flows.addNode(node, {"parentOpts": None}, None, entries)
+        await self._flows.addNode(whole, {"parentOpts": job.child_of and asdict(job.child_of)}, None, entries)
         return entries
 
-    def _node(self, job: NewJob) -> dict[str, Any]:
-        return {
-            "name": job.spec.kind,
-            "queueName": job.spec.queue,
-            "prefix": self._prefix,
-            "data": job.data,
-            "opts": {
-                "jobId": job.id,
-                "attempts": job.spec.retry.attempts,
-                "backoff": _backoff(job.spec),
-                "removeOnComplete": self._keep,
-                "removeOnFail": self._keep,
-                # A trace shows paths and values to whoever reads the job; ours is in the log.
-                "stackTraceLimit": 0,
-                "keepLogs": 1000,
-            },
-        }
+    async def _put(self, entries: list[dict[str, Any]], job: NewJob, pipe: Pipeline) -> None:
+        # As the package's own `addFlow`, but on a pipeline of ours: parents first, each by its script.
+        for entry in entries:
+            scripts = entry["job"].queue.backend.scripts
+            add = scripts.addParentJob if entry["is_parent"] else scripts.addJob
+            await add(entry["job"], pipe)
+        queue = job.spec.queue
+        if self._tenants.fairness:
+            await self._tenants.fairness.place(pipe, f"{self._prefix}:{queue}", job.id, job.tenant)
+        if self._tenants.ledger:
+            await self._tenants.ledger.note(pipe, f"{queue}:{job.id}", job.tenant)
 
-
-async def _put(entries: list[dict[str, Any]], pipe: Pipeline) -> None:
-    # As the package's own `addFlow`, but on a pipeline of ours: parents first, each by its script.
-    for entry in entries:
-        scripts = entry["job"].queue.backend.scripts
-        add = scripts.addParentJob if entry["is_parent"] else scripts.addJob
-        await add(entry["job"], pipe)
+    def _learn(self, job: NewJob, answers: list[Any]) -> None:
+        if self._tenants.ledger:
+            self._tenants.ledger.learn(job.tenant, answers[-1])
 
 
 @asynccontextmanager
@@ -241,10 +248,3 @@ async def answering() -> AsyncIterator[None]:
         yield
     except (RedisError, OSError) as error:
         raise EngineUnavailable("the queue's server does not answer; try again shortly") from error
-
-
-def _backoff(spec: AnySpec) -> dict[str, Any]:
-    # In the engine's own terms, so that a worker in Node can run the job as well; our worker
-    # applies the spec's policy, with jitter, instead.
-    first_s = spec.retry.delays_s[0] if isinstance(spec.retry, RetrySchedule) else spec.retry.base_s
-    return {"type": "exponential", "delay": round(first_s * 1000)}

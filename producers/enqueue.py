@@ -2,15 +2,19 @@
 
 import hashlib
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Self
 
 from pydantic import BaseModel
 
+from producers.admission import Admission
 from producers.engine import Engine, NewJob
+from producers.remembered import callback_id
 from schemas import job_id as ids
-from schemas.envelope import Callback, Envelope
-from schemas.errors import Permanent
+from schemas.envelope import Callback, Envelope, Limits
+from schemas.errors import PayloadInvalid, Permanent
 from schemas.job_spec import AnySpec
 from schemas.jobs.callbacks import DELIVER, DeliverCallback
 
@@ -23,7 +27,7 @@ class IdempotencyMismatch(Permanent):
 
 @dataclass(frozen=True)
 class Order:
-    """What somebody wants done: one job, and who is to hear of its end."""
+    """What somebody wants done: one job, who is to hear of its end, its own limits, and not before ``delay_s``."""
 
     spec: AnySpec
     payload: BaseModel
@@ -31,6 +35,8 @@ class Order:
     callback: Callback | None = None
     idempotency_key: str | None = None
     traceparent: str | None = None
+    limits: Limits | None = None
+    delay_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -61,24 +67,31 @@ class _Claim:
 class Enqueue:
     """Accepts orders: an answer means that the server has the job."""
 
-    def __init__(self, engine: Engine, *, idempotency_s: int) -> None:
-        """Remember an idempotency key for ``idempotency_s`` seconds."""
+    def __init__(self, engine: Engine, *, idempotency_s: int, admission: Admission | None = None) -> None:
+        """Remember an idempotency key for ``idempotency_s`` seconds; without ``admission`` nobody has limits."""
         self._engine = engine
         self._idempotency_s = idempotency_s
+        self._admission = admission
 
     async def __call__(self, order: Order) -> Accepted:
         """Add the job, once for each idempotency key.
 
         The key's claim holds the job's id, so every step may be repeated: a crash between claim
         and add is healed by the caller's next try. When the claim has run out the key is as new.
+        Round trips: without a key one transaction, and the package's look whether its scripts are
+        there; a key adds a claim before and a note after. Limits and fairness add none.
 
         Raises:
             IdempotencyMismatch: the key was used for another request.
+            PayloadInvalid: the job's own limits are above its kind's.
+            TenantLimitReached: the tenant has too much in the queues; never for a job that is there already.
             EngineUnavailable: the server did not confirm; with a key it is safe to try again.
         """
+        check_limits(order)
         job_id = ids.new(order.spec.queue)
         if order.idempotency_key is None:
-            await self._engine.add(_job(order, job_id))
+            async with self._admitted(order.tenant):
+                await self._engine.add(_job(order, job_id))
             return Accepted(job_id)
         key = _claim_key(order, order.idempotency_key)
         ours = _Claim(job_id, fingerprint(order))
@@ -88,9 +101,31 @@ class Enqueue:
             raise IdempotencyMismatch("this idempotency key belongs to another request; use a new one")
         if not claim.added:
             # Whoever claimed may be adding at this moment, or have died: only one of us will add.
-            await self._engine.add_once(_job(order, claim.job_id))
+            async with self._admitted(order.tenant):
+                await self._engine.add_once(_job(order, claim.job_id))
             await self._engine.settle(key, str(replace(claim, added=True)))
         return Accepted(claim.job_id, replayed=held is not None)
+
+    @asynccontextmanager
+    async def _admitted(self, tenant: str) -> AsyncIterator[None]:
+        if self._admission is None:
+            yield
+            return
+        await self._admission.check(tenant)
+        with self._admission.adding(tenant):
+            yield
+
+
+def check_limits(order: Order) -> None:
+    """See that a job's own limits are within its kind's.
+
+    Raises:
+        PayloadInvalid: one is above it; the message names it.
+    """
+    for name, limit_s in order.limits or ():
+        most_s = getattr(order.spec.limits, name)
+        if limit_s is not None and most_s is not None and limit_s > most_s:
+            raise PayloadInvalid(f"limits.{name}: {order.spec.kind} allows {most_s:g} s at most")
 
 
 def _claim_key(order: Order, idempotency_key: str) -> str:
@@ -100,8 +135,10 @@ def _claim_key(order: Order, idempotency_key: str) -> str:
 
 
 def _job(order: Order, job_id: str) -> NewJob:
-    envelope = Envelope(tenant=order.tenant, callback=order.callback, traceparent=order.traceparent)
-    return NewJob(job_id, order.spec, envelope.wrap(order.payload), _callback(order, job_id))
+    envelope = Envelope(
+        tenant=order.tenant, callback=order.callback, traceparent=order.traceparent, limits=order.limits
+    )
+    return NewJob(job_id, order.spec, envelope.wrap(order.payload), _callback(order, job_id), order.delay_s)
 
 
 def _callback(order: Order, job_id: str) -> NewJob | None:
@@ -109,14 +146,17 @@ def _callback(order: Order, job_id: str) -> NewJob | None:
         return None
     notice = DeliverCallback(job_id=job_id, kind=order.spec.kind, callback=order.callback)
     envelope = Envelope(tenant=order.tenant, traceparent=order.traceparent)
-    # The job's own characters, so that whoever sees one id finds the other.
-    callback_id = f"{DELIVER.queue}_{job_id.partition('_')[2]}"
-    return NewJob(callback_id, DELIVER, envelope.wrap(notice))
+    return NewJob(callback_id(job_id), DELIVER, envelope.wrap(notice))
 
 
 def fingerprint(order: Order) -> str:
-    """Tell two requests apart: the SHA-256 of payload and callback in canonical JSON."""
-    content = [order.payload.model_dump(), order.callback and order.callback.model_dump()]
+    """Tell two requests apart: the SHA-256 of payload, callback and limits in canonical JSON.
+
+    When it is to begin is left out: a caller who tries again has counted on in the meantime.
+    """
+    content: list[object] = [order.payload.model_dump(), order.callback and order.callback.model_dump()]
+    if order.limits and (limits := order.limits.model_dump(exclude_none=True)):
+        content.append(limits)
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), default=_canonical)
     return hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -7,13 +7,11 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from producers.cancel import CANCEL_FIELD
 from schemas import job_id as ids
 from schemas.envelope import DEFAULT_TENANT, Envelope
 from schemas.errors import Cancelled, CorralError, JobError, JobStalled, PayloadInvalid
 from schemas.job_status import JobRecord, JobState, JobStatus, Progress
-
-# The field of a job's hash that says when somebody asked for its end; the worker looks for it.
-CANCEL_FIELD = "corralCancelledAt"
 
 _STATES = {
     "waiting": JobState.WAITING,

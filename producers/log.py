@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import MutableMapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from pydantic_core import to_json
@@ -63,12 +63,13 @@ def configure(settings: LogSettings) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    # The stubs have no name for what comes after the renderer: a step that takes the finished line.
     look: list[structlog.typing.Processor] = [
         # First, for a trace may hold a secret as well.
         structlog.processors.format_exc_info,
         redact,
         structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer(serializer=_json),
-        hide,
+        cast("structlog.typing.Processor", hide),
     ]
     structlog.configure(
         processors=[*shared, *look],

@@ -1,6 +1,6 @@
 """What an API process counts."""
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 
 from schemas.job_spec import Catalogue
 
@@ -26,5 +26,7 @@ class ApiMetrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        # Memory, CPU and open files of this process.
+        ProcessCollector(registry=self.registry)
         for kind in catalogue:
             self.enqueued.labels(kind=kind)

@@ -1,5 +1,6 @@
 """How the API says no: RFC 9457 ``application/problem+json`` with a stable ``code``."""
 
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -12,10 +13,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
+from producers.admission import TenantLimitReached
 from producers.enqueue import IdempotencyMismatch
 from producers.file_store import FileTooLarge
 from producers.refusal import BodyInvalid, BodyTooLarge, InternalError, MethodNotAllowed, Refusal, RouteNotFound
 from producers.request_mark import headers_of_every_answer, request_id
+from producers.schedules import ScheduleDeclared, ScheduleMissing
 from schemas.errors import CorralError, EngineUnavailable, FileMissing, PayloadInvalid, UnknownKind
 
 log = structlog.get_logger()
@@ -29,7 +32,10 @@ STATUS: dict[type[CorralError], HTTPStatus] = {
     PayloadInvalid: HTTPStatus.UNPROCESSABLE_ENTITY,
     FileMissing: HTTPStatus.NOT_FOUND,
     UnknownKind: HTTPStatus.NOT_FOUND,
+    ScheduleMissing: HTTPStatus.NOT_FOUND,
+    ScheduleDeclared: HTTPStatus.CONFLICT,
     FileTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    TenantLimitReached: HTTPStatus.TOO_MANY_REQUESTS,
 }
 # What the framework itself refuses.
 _FRAMEWORK: dict[int, type[Refusal]] = {
@@ -107,6 +113,8 @@ async def _failed(request: Request, error: CorralError) -> Response:
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         headers = {"Retry-After": str(RETRY_AFTER_S)}
         log.warning("request.failed", code=error.code, cause=type(error.__cause__).__name__)
+    elif isinstance(error, TenantLimitReached):
+        headers = {"Retry-After": str(math.ceil(error.retry_after_s))}
     elif status is HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("request.failed", code=error.code, exc_info=error)
     return answer(request.scope, status, error.code, str(error), headers=headers)

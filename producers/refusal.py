@@ -45,6 +45,12 @@ class Unauthorized(Refusal):
     status, code = HTTPStatus.UNAUTHORIZED, "unauthorized"
 
 
+class OperatorOnly(Refusal):
+    """Only the operator may do this. Remedy: use the token of the tenant that ``CORRAL_API_OPERATOR`` names."""
+
+    status, code = HTTPStatus.FORBIDDEN, "operator_only"
+
+
 class RouteNotFound(Refusal):
     """There is no such address. Remedy: see ``/openapi.json``."""
 
@@ -55,6 +61,18 @@ class JobNotFound(Refusal):
     """This tenant has no such job, or it ended long ago. Remedy: check the id and the token."""
 
     status, code = HTTPStatus.NOT_FOUND, "job_not_found"
+
+
+class QueueNotFound(Refusal):
+    """No kind of job has this queue. Remedy: use one of those at ``/v1/queues``."""
+
+    status, code = HTTPStatus.NOT_FOUND, "queue_not_found"
+
+
+class WorkerNotFound(Refusal):
+    """No worker of this id has reported lately. Remedy: use one of those at ``/v1/workers``."""
+
+    status, code = HTTPStatus.NOT_FOUND, "worker_not_found"
 
 
 class MethodNotAllowed(Refusal):
@@ -79,6 +97,12 @@ class JobHasEnded(Refusal):
     """The job can no longer be cancelled. Remedy: none needed."""
 
     status, code = HTTPStatus.CONFLICT, "job_has_ended"
+
+
+class QueueNotDrainable(Refusal):
+    """The queue carries callbacks, and those are never given up. Remedy: pause it."""
+
+    status, code = HTTPStatus.CONFLICT, "queue_not_drainable"
 
 
 class BodyTooLarge(Refusal):

@@ -6,12 +6,13 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 from ulid import ULID
 
+from producers.trace import well_formed
+
 REQUEST_ID = "X-Request-Id"
 
 _KEY = "request_id"
 # A caller's own id is kept when it can stand in a log line and a header as it is.
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{8,64}")
-_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 def mark(scope: Scope) -> str:
@@ -39,4 +40,4 @@ def headers_of_every_answer(scope: Scope) -> dict[str, str]:
 
 def traceparent(given: str | None) -> str | None:
     """Give a W3C trace context that is well-formed; as the standard asks, another is ignored."""
-    return given if given and _TRACEPARENT.fullmatch(given) else None
+    return well_formed(given)

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -11,7 +12,8 @@ from pydantic import SecretStr
 from producers.engine import Engine
 from producers.engine_time import engine_time
 from producers.job_record import tenant_of
-from producers.refusal import JobNotFound, Unauthorized
+from producers.refusal import JobNotFound, OperatorOnly, Unauthorized
+from producers.settings import ApiSettings
 from schemas.envelope import DEFAULT_TENANT
 from schemas.job_status import JobRecord
 
@@ -49,6 +51,25 @@ def tenant(request: Request, credentials: Annotated[HTTPAuthorizationCredentials
 
 
 Tenant = Annotated[str, Depends(tenant)]
+
+
+def operator(request: Request, tenant: Tenant) -> str:
+    """Say which operator asks, or turn the request away.
+
+    With tokens it is the tenant that ``CORRAL_API_OPERATOR`` names, and nobody when that one has no
+    token. Without tokens only this machine is served, and whoever sits at it is the operator.
+    """
+    settings: ApiSettings = request.app.state.settings
+    if settings.api_tokens and tenant != settings.api_operator:
+        raise OperatorOnly("only the operator steers: use the token of the tenant that CORRAL_API_OPERATOR names")
+    origin = request.headers.get("origin")
+    if not settings.api_tokens and origin and urlsplit(origin).netloc != request.headers.get("host"):
+        # A browser at this machine may show anybody's page, and that page may post to us.
+        raise OperatorOnly("a page of another address may not steer; use the command line, or set tokens")
+    return tenant
+
+
+Operator = Annotated[str, Depends(operator)]
 
 
 async def own_job(request: Request, job_id: str, tenant: Tenant) -> JobRecord:

@@ -6,7 +6,7 @@ it as it is, and a job that a Node program added plainly is a job with an envelo
     {"source": {...}, "options": {...}, "_corral": {"version": 1, "tenant": "default", ...}}
 """
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError
 
@@ -15,6 +15,8 @@ from schemas.errors import PayloadInvalid
 KEY = "_corral"
 DEFAULT_TENANT = "default"
 
+LONGEST_S = 30 * 24 * 3600
+Seconds = Annotated[float, Field(gt=0, le=LONGEST_S, allow_inf_nan=False)]
 EventType = Literal["job.completed", "job.failed", "job.cancelled"]
 ALL_EVENTS: tuple[EventType, ...] = ("job.completed", "job.failed", "job.cancelled")
 
@@ -30,6 +32,18 @@ class Callback(BaseModel):
     )
 
 
+class Limits(BaseModel):
+    """How long a job may take; None is what its kind says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    wait_s: Seconds | None = Field(default=None, description="In the queue, until its first attempt: `job_expired`.")
+    run_s: Seconds | None = Field(default=None, description="Of one attempt: `job_timed_out`.")
+    heartbeat_s: Seconds | None = Field(
+        default=None, description="Between two signs of life of an attempt: `job_heartbeat_lost`."
+    )
+
+
 class Envelope(BaseModel):
     """Everything about a job that is not its payload."""
 
@@ -38,6 +52,7 @@ class Envelope(BaseModel):
     version: Literal[1] = 1
     tenant: str = Field(default=DEFAULT_TENANT, min_length=1, max_length=64)
     callback: Callback | None = None
+    limits: Limits | None = None
     traceparent: str | None = Field(default=None, description="W3C trace context of the request that added the job.")
 
     def wrap(self, payload: BaseModel) -> dict[str, Any]:

@@ -7,6 +7,7 @@
     │   ├── CallbackRejected          callback_rejected
     │   ├── RateLimited               rate_limited
     │   ├── HandlerFailed             handler_failed
+    │   ├── JobHeartbeatLost          job_heartbeat_lost
     │   └── EngineUnavailable         engine_unavailable
     ├── Permanent                 no attempt will ever succeed
     │   ├── PayloadInvalid            payload_invalid
@@ -14,15 +15,18 @@
     │   ├── FileMissing               file_missing
     │   ├── SourceRefused             source_refused
     │   ├── CallbackRefused           callback_refused
+    │   ├── JobExpired                job_expired
     │   ├── JobTimedOut               job_timed_out
     │   ├── JobStalled                job_stalled
     │   ├── ResultTooLarge            result_too_large
+    │   ├── ChildFailed               child_failed
     │   ├── DocumentEncrypted         document_encrypted
     │   ├── DocumentUnreadable        document_unreadable
     │   ├── DocumentUnsupported       document_unsupported
     │   ├── DocumentTooLarge          document_too_large
     │   ├── ParserTimeout             parser_timeout
     │   └── ParserOutOfMemory         parser_out_of_memory
+    ├── ChildrenPending           the job waits for its children     children_pending
     ├── Cancelled                 somebody asked for the job to end     job_cancelled
     └── Misconfigured             the operator must change a setting    misconfigured
 
@@ -149,6 +153,12 @@ class CallbackRefused(Permanent):
     code = "callback_refused"
 
 
+class JobExpired(Permanent):
+    """The job waited longer than its limit and was not begun. Remedy: add it again, or allow it a longer wait."""
+
+    code = "job_expired"
+
+
 class JobTimedOut(Permanent):
     """The job ran for longer than its kind allows. Remedy: split the work."""
 
@@ -165,6 +175,12 @@ class HandlerFailed(Retryable):
     """The handler raised an error that nobody foresaw. Remedy: see the log, by job id."""
 
     code = "handler_failed"
+
+
+class JobHeartbeatLost(Retryable):
+    """The handler gave no sign of life within its limit. Remedy: none at first; see the log when it is each time."""
+
+    code = "job_heartbeat_lost"
 
 
 class ResultTooLarge(Permanent):
@@ -207,6 +223,18 @@ class ParserOutOfMemory(Permanent):
     """The parser needed more memory than its limit. Remedy: split the document or raise the limit."""
 
     code = "parser_out_of_memory"
+
+
+class ChildFailed(Permanent):
+    """A job that this one had to wait for has failed. Remedy: see that job, then add this one again."""
+
+    code = "child_failed"
+
+
+class ChildrenPending(CorralError):  # noqa: N818 - it is a decision, not a fault
+    """The job waits for jobs that it has added. Remedy: none, it is attempted anew when they have ended."""
+
+    code = "children_pending"
 
 
 class Cancelled(CorralError):  # noqa: N818 - it is a decision, not a fault

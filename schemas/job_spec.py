@@ -9,6 +9,7 @@ import pkgutil
 import random
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from types import ModuleType
 from typing import Generic, TypeVar
@@ -16,6 +17,7 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel
 
 import schemas.jobs
+from schemas.envelope import Limits
 
 P_co = TypeVar("P_co", bound=BaseModel, covariant=True)
 R_co = TypeVar("R_co", bound=BaseModel, covariant=True)
@@ -67,7 +69,9 @@ class RetrySchedule:
 class JobSpec(Generic[P_co, R_co]):
     """One kind of job. Declared, never registered.
 
-    ``timeout_s`` bounds one attempt. ``crashes`` is how often a worker may die under the job
+    ``timeout_s`` bounds one attempt, ``wait_s`` the time in the queue before the first, ``heartbeat_s``
+    the silence of a handler between two of its signs of life (progress, a line of the log, a heartbeat);
+    a job may ask for less. ``crashes`` is how often a worker may die under the job
     before it is given up; crashes do not use up attempts. An ``internal`` kind is made by Corral
     itself and has no route.
     """
@@ -76,6 +80,8 @@ class JobSpec(Generic[P_co, R_co]):
     payload: type[P_co]
     result: type[R_co]
     timeout_s: float = 300.0
+    wait_s: float | None = None
+    heartbeat_s: float | None = None
     retry: RetryPolicy | RetrySchedule = field(default_factory=RetryPolicy)
     crashes: int = 3
     internal: bool = False
@@ -88,6 +94,11 @@ class JobSpec(Generic[P_co, R_co]):
         """
         if not _KIND.match(self.kind):
             raise ValueError(f"a kind is <queue>.<verb> in lower case, not {self.kind!r}")
+
+    @cached_property
+    def limits(self) -> Limits:
+        """How long its jobs may take, unless they ask for less."""
+        return Limits(wait_s=self.wait_s, run_s=self.timeout_s, heartbeat_s=self.heartbeat_s)
 
     @property
     def queue(self) -> str:

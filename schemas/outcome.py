@@ -1,4 +1,4 @@
-"""How an attempt ends: one of four ways, and there is no fifth. ``name`` is for logs and metrics."""
+"""How an attempt ends: one of five ways, and there is no sixth. ``name`` is for logs and metrics."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -41,4 +41,14 @@ class Cancelled:
     error: CorralError
 
 
-Outcome = Completed | Retrying | DeadLettered | Cancelled
+@dataclass(frozen=True)
+class Waiting:
+    """The job waits for its children without a place in a worker, and is then attempted anew.
+
+    No attempt is counted, and nothing went wrong.
+    """
+
+    name: ClassVar[str] = "waiting"
+
+
+Outcome = Completed | Retrying | DeadLettered | Cancelled | Waiting

@@ -33,6 +33,11 @@ class EngineSettings(BaseSettings):
         ge=3600,
         description="How long the engine keeps an ended job, in seconds; more than an idempotency key lives.",
     )
+    keep_finished_count: int = Field(
+        default=1_000_000,
+        ge=1_000,
+        description="How many ended jobs the engine keeps, of one queue and outcome; about 1 kB each.",
+    )
 
 
 class FileSettings(BaseSettings):

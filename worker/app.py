@@ -1,39 +1,24 @@
 """Puts a worker together: opens what its handlers need, takes jobs until it is told to stop."""
 
-import asyncio
-import os
-import platform
 import random
-import signal
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from typing import Self
 
 import structlog
-from prometheus_client import start_http_server
 
-from producers import connection
-from schemas.errors import CorralError
+from producers import trace
 from worker.attempt import Attempt
-from worker.consumer import BLOCK_S, Consumer, ConsumerOptions
 from worker.metrics import WorkerMetrics
-from worker.ports import CallbackSender, DocumentParser, FileStore, JobReader, SourceFetcher
+from worker.observed import Observed
+from worker.ports import CallbackSender, Children, DocumentParser, FileStore, JobReader, Orders, SourceFetcher
 from worker.registry import Registry
-from worker.runner import Runner
+from worker.service import Service
 from worker.settings import DocumentSettings, WorkerSettings
+from worker.stop_signals import StopSignals
 
 log = structlog.get_logger()
 
-_ABANDON_S = 1.0
-
 Opening = Callable[[WorkerSettings], AbstractAsyncContextManager[object]]
-
-
-class QueueUnread(CorralError):  # noqa: N818 - it is an event that the supervisor acts on
-    """A queue is no longer read. Remedy: start the process anew; its supervisor does."""
-
-    code = "queue_unread"
 
 
 # --- Ports. An adapter is imported when a handler of a served queue asks for its port, so that a
@@ -80,6 +65,24 @@ async def job_reader(settings: WorkerSettings) -> AsyncIterator[JobReader]:
         yield reader
 
 
+@asynccontextmanager
+async def children(settings: WorkerSettings) -> AsyncIterator[Children]:
+    """Open what adds jobs for jobs."""
+    from worker.adapters.engine_children import EngineChildren  # noqa: PLC0415 - see above
+
+    async with EngineChildren.connected(settings) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def orders(settings: WorkerSettings) -> AsyncIterator[Orders]:
+    """Open what adds the jobs of schedules."""
+    from worker.adapters.engine_orders import EngineOrders  # noqa: PLC0415 - see above
+
+    async with EngineOrders.connected(settings) as opened:
+        yield opened
+
+
 def document_parser(settings: DocumentSettings) -> AbstractAsyncContextManager[DocumentParser]:
     """Open the document parser."""
     from worker.adapters.pebble_document_parser import ParserLimits, PebbleDocumentParser  # noqa: PLC0415 - see above
@@ -95,9 +98,11 @@ def document_parser(settings: DocumentSettings) -> AbstractAsyncContextManager[D
 
 ADAPTERS: dict[type, Opening] = {
     CallbackSender: callback_sender,
+    Children: children,
     DocumentParser: document_parser,
     FileStore: file_store,
     JobReader: job_reader,
+    Orders: orders,
     SourceFetcher: source_fetcher,
 }
 
@@ -114,81 +119,15 @@ async def run(settings: WorkerSettings, registry: Registry, adapters: Mapping[ty
         Misconfigured: an adapter lacks a setting.
         QueueUnread: a queue is no longer read; the process should be started anew.
     """
-    stop = _StopSignals.listen()
+    stop = StopSignals.listen()
     async with AsyncExitStack() as stack:
         ports = {port: await stack.enter_async_context(adapters[port](settings)) for port in registry.ports}
         metrics = WorkerMetrics(registry)
-        _serve_metrics(metrics, settings, stack)
-        attempt = Attempt(registry, ports, metrics, random.Random())  # noqa: S311 - jitter
-        runners = [await _runner(queue, settings, registry, attempt, stack) for queue in registry.queues]
-        runs = {asyncio.create_task(runner.run(), name=runner.queue) for runner in runners}
+        tracing = trace.from_environment("corral-worker")
+        stack.callback(tracing.close)
+        made = Attempt(registry, ports, metrics, random.Random())  # noqa: S311 - jitter
+        attempt = Observed(made, registry, metrics, tracing)
+        service = await stack.enter_async_context(Service.opened(settings, registry, attempt, metrics))
         log.info("worker.started", queues=registry.queues, kinds=registry.kinds)
-        try:
-            await _until(stop.first, runs)
-        finally:
-            log.info("worker.stopping", grace_s=settings.stop_grace_s)
-            for runner in runners:
-                runner.stop()
-            await _ended(runs, stop.second, settings.stop_grace_s)
+        await service.run(stop, settings.stop_grace_s)
     log.info("worker.stopped")
-
-
-@dataclass(frozen=True)
-class _StopSignals:
-    first: asyncio.Event
-    second: asyncio.Event
-
-    @classmethod
-    def listen(cls) -> Self:
-        signals = cls(asyncio.Event(), asyncio.Event())
-
-        def received() -> None:
-            (signals.second if signals.first.is_set() else signals.first).set()
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, received)
-        return signals
-
-
-async def _runner(
-    queue: str, settings: WorkerSettings, registry: Registry, attempt: Attempt, stack: AsyncExitStack
-) -> Runner:
-    redis = await stack.enter_async_context(connection.patient(settings.redis_url, block_s=BLOCK_S))
-    options = ConsumerOptions(
-        queue=queue,
-        prefix=settings.queue_prefix,
-        name=f"{platform.node()}:{os.getpid()}",
-        lock_s=settings.lock_s,
-        crashes=registry.crashes(queue),
-        keep_finished_s=settings.keep_finished_s,
-    )
-    return Runner(Consumer(redis, options), attempt, concurrency=settings.concurrency_of(queue))
-
-
-async def _until(stop: asyncio.Event, runs: Iterable[asyncio.Task[None]]) -> None:
-    waiting = asyncio.create_task(stop.wait())
-    done, _ = await asyncio.wait({waiting, *runs}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    for run in done - {waiting}:
-        # It never ends by itself: whatever ended it, a new process is the cure.
-        cause = run.exception()
-        log.error("queue.unread", queue=run.get_name(), exc_info=cause)
-        raise QueueUnread(f"the queue {run.get_name()} is no longer read ({cause or 'for no known reason'})") from cause
-
-
-async def _ended(runs: set[asyncio.Task[None]], hurry: asyncio.Event, grace_s: float) -> None:
-    all_ended = asyncio.create_task(asyncio.wait(runs))
-    hurried = asyncio.create_task(hurry.wait())
-    await asyncio.wait({all_ended, hurried}, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
-    hurried.cancel()
-    for run in runs:
-        run.cancel()
-    # When the server is gone this may never end; the process does.
-    await asyncio.wait({all_ended}, timeout=_ABANDON_S)
-
-
-def _serve_metrics(metrics: WorkerMetrics, settings: WorkerSettings, stack: AsyncExitStack) -> None:
-    if settings.worker_metrics_port:
-        server, thread = start_http_server(settings.worker_metrics_port, addr="127.0.0.1", registry=metrics.registry)
-        stack.callback(thread.join)
-        stack.callback(server.shutdown)

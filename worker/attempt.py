@@ -6,16 +6,24 @@ The engine stays on the other side of ``Delivery``, the world on the other side 
 import asyncio
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import structlog
 from pydantic import BaseModel, ValidationError
 
-from schemas.envelope import Envelope, describe
-from schemas.errors import HandlerFailed, JobTimedOut, PayloadInvalid, ResultTooLarge
+from schemas.envelope import Envelope, Limits, describe
+from schemas.errors import (
+    ChildrenPending,
+    HandlerFailed,
+    JobExpired,
+    JobHeartbeatLost,
+    JobTimedOut,
+    PayloadInvalid,
+    ResultTooLarge,
+)
 from schemas.job_spec import RetryPolicy
-from schemas.outcome import Completed, Outcome, Retrying
+from schemas.outcome import Completed, Outcome, Retrying, Waiting
 from worker.context import Context, Delivery
 from worker.judge import Chances, judge
 from worker.metrics import WorkerMetrics
@@ -36,6 +44,15 @@ class Work:
     payload: BaseModel
     envelope: Envelope
 
+    @property
+    def limits(self) -> Limits:
+        """What the job asks for, within what its kind allows; whoever added it may have asked for anything."""
+        allowed, asked = self.entry.spec.limits, self.envelope.limits
+        if asked is None:
+            return allowed
+        pairs = {name: [most_s, limit_s] for (name, most_s), (_, limit_s) in zip(allowed, asked, strict=True)}
+        return Limits(**{name: min((s for s in pair if s is not None), default=None) for name, pair in pairs.items()})
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -54,6 +71,8 @@ class Attempt:
                 work = self._decode(delivery)
                 result = await self._handle(work, delivery)
             outcome: Outcome = Completed(_fit(result))
+        except ChildrenPending:
+            outcome = Waiting()
         except Exception as error:
             outcome = self._judge(error, work, delivery)
         self._announce(outcome, work, delivery, time.perf_counter() - begun)
@@ -70,17 +89,22 @@ class Attempt:
     async def _handle(self, work: Work, delivery: Delivery) -> BaseModel:
         if delivery.failed is not None:
             raise delivery.failed
-        spec = work.entry.spec
+        spec, limits = work.entry.spec, work.limits
+        if limits.wait_s is not None and (delivery.waited_s or 0) > limits.wait_s:
+            raise JobExpired(f"the job waited for longer than {limits.wait_s:g} s and was not begun")
         ports = {port: self.ports[port] for port in work.entry.ports}
-        job = Context(delivery, tenant=work.envelope.tenant, ports=ports)
         with self.metrics.running.labels(kind=spec.kind).track_inprogress():
             try:
-                async with asyncio.timeout(spec.timeout_s) as limit:
+                async with asyncio.timeout(limits.run_s) as run, asyncio.timeout(limits.heartbeat_s) as pulse:
+                    alive = _reviving(pulse, limits.heartbeat_s)
+                    job = Context(delivery, tenant=work.envelope.tenant, ports=ports, alive=alive)
                     result = await work.entry.handle(work.payload, job)
                     await job.flush()
             except TimeoutError as error:
-                if limit.expired():
-                    raise JobTimedOut(f"the job ran for longer than {spec.timeout_s:g} s; split the work") from error
+                if run.expired():
+                    raise JobTimedOut(f"the job ran for longer than {limits.run_s:g} s; split the work") from error
+                if pulse.expired():
+                    raise JobHeartbeatLost(f"no sign of life from the job for {limits.heartbeat_s:g} s") from error
                 raise
         return result
 
@@ -94,7 +118,7 @@ class Attempt:
 
     def _announce(self, outcome: Outcome, work: Work | None, delivery: Delivery, run_s: float) -> None:
         kind = self.registry.kind(delivery.queue, delivery.name)
-        code = "" if isinstance(outcome, Completed) else outcome.error.code
+        code = "" if isinstance(outcome, Completed | Waiting) else outcome.error.code
         # Jobs of Corral's own lie waiting for other jobs, as the parents of flows.
         waited_s = None if work and work.entry.spec.internal else delivery.waited_s
         self.metrics.ended(kind, outcome.name, code, run_s=run_s, waited_s=waited_s)
@@ -107,11 +131,26 @@ class Attempt:
             "run_s": round(run_s, 4),
             "waited_s": None if waited_s is None else round(waited_s, 4),
         }
-        if not isinstance(outcome, Completed):
+        if not isinstance(outcome, Completed | Waiting):
             facts |= {"code": code, "reason": str(outcome.error)}
         if isinstance(outcome, Retrying):
             facts["delay_s"] = round(outcome.delay_s, 3)
         log.info("attempt.ended", **facts)
+
+
+def _reviving(pulse: asyncio.Timeout, heartbeat_s: float | None) -> Callable[[], None]:
+    loop = asyncio.get_running_loop()
+
+    def alive() -> None:
+        if heartbeat_s is None:
+            return
+        try:
+            pulse.reschedule(loop.time() + heartbeat_s)
+        except RuntimeError:
+            # It is too late, or it came from a task that the handler has left behind.
+            return
+
+    return alive
 
 
 def _fit(result: BaseModel) -> BaseModel:

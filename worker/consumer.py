@@ -6,7 +6,6 @@ says why. The engine's words (camelCase, milliseconds, its errors) end here.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from bullmq import Job
@@ -14,17 +13,24 @@ from bullmq.custom_errors import UnrecoverableError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from producers.engine import CANCEL_FIELD
+from producers import cancel
+from producers.cancel import CANCEL_FIELD
 from producers.engine_schedule import scheduler
+from producers.fairness import Fairness
+from producers.new_job import CHILD_OPTION
 from schemas import job_id as ids
-from schemas.errors import CorralError, EngineUnavailable
+from schemas.errors import ChildFailed, CorralError, EngineUnavailable
 from schemas.job_status import Progress
-from schemas.outcome import Cancelled, Completed, DeadLettered, Outcome, Retrying
-from worker.engine_worker import EngineWorker
-from worker.taken_job import ChildFailed, TakenJob
+from schemas.outcome import Cancelled, Completed, DeadLettered, Outcome, Retrying, Waiting
+from worker import connection_name
+from worker.consumer_options import ConsumerOptions
+from worker.engine_worker import ChildrenLeftError, EngineWorker
+from worker.taken_job import TakenJob
 
 BLOCK_S = 5.0
 _KEEP_LOGS = 1_000
+# Of a parent: its end was asked for, or it has ended, and it cannot have completed before its children.
+_MOOT = (CANCEL_FIELD, "finishedOn")
 
 # A line for a job that is gone would leave a list that nobody owns: look and write in one step.
 _APPEND_LOG = """
@@ -41,27 +47,6 @@ class LockLost(CorralError):  # noqa: N818 - named for what may be done about it
     code = "lock_lost"
 
 
-@dataclass(frozen=True)
-class ConsumerOptions:
-    """How jobs are taken from one queue."""
-
-    queue: str
-    prefix: str
-    name: str
-    lock_s: float
-    crashes: int
-    keep_finished_s: int
-
-    @property
-    def watch_s(self) -> float:
-        """How often locks are renewed and the jobs of dead workers looked for.
-
-        Workers share one look per interval, so the next may come two intervals later: a job whose
-        worker was killed runs again within 1.5 x ``lock_s``.
-        """
-        return self.lock_s / 4
-
-
 class Consumer:
     """What can be done with the jobs of one queue.
 
@@ -73,8 +58,10 @@ class Consumer:
         """Read through ``redis``, a patient client that the caller closes."""
         self.options = options
         self._redis = redis
+        self._home = f"{options.prefix}:{options.queue}"
+        self._fairness = Fairness(redis)
         self._worker = _Worker(options.queue, None, _engine_options(redis, options))
-        self._keep = {"age": options.keep_finished_s}
+        self._keep = options.keep
 
     @property
     def stopping(self) -> bool:
@@ -85,6 +72,8 @@ class Consumer:
         """Learn the server's version: without it delayed jobs come up to a second late."""
         with _translated():
             await self._worker.blockingRedisConnection.getRedisVersion()
+            name = connection_name.of_worker(self.options.prefix, self.options.queue, self.options.name)
+            await connection_name.give(self._redis, name)
 
     async def take(self) -> TakenJob | None:
         """Wait for a job for up to ``BLOCK_S``; None when there was none, or on ``stop``."""
@@ -117,8 +106,11 @@ class Consumer:
                     fields = {"fieldsToUpdate": _reason(error)}
                     delay_ms = max(round(delay_s * 1000), 1)
                     following = await self._worker.delay(taken.job, delay_ms, fields, fetch=not self.stopping)
+                    await cancel.remind(self._redis, self._home, taken.job.id)
                 case DeadLettered(error) | Cancelled(error):
                     following = await self._fail(taken.job, error)
+                case Waiting():
+                    following = await self._await_children(taken.job)
         return self._taken(following)
 
     async def hand_back(self, taken: TakenJob) -> None:
@@ -140,14 +132,23 @@ class Consumer:
             found = await self._worker.backend.moveStalledJobsToWait(allowed, every_ms)
         return [ids.public(self.options.queue, engine_id) for engine_id in found]
 
+    async def level(self) -> None:
+        """Give retries, due jobs and plain ones their place among tenants, where somebody is fair."""
+        with _translated():
+            await self._fairness.level(self._home)
+
     async def cancelled(self, held: list[TakenJob]) -> list[TakenJob]:
         """Give those jobs whose end somebody has asked for."""
         pipe = self._redis.pipeline(transaction=False)
         for one in held:
             pipe.hexists(self._key(one), CANCEL_FIELD)
+        children = [one for one in held if CHILD_OPTION in one.job.opts]
+        for one in children:
+            pipe.hmget(one.job.parentKey, *_MOOT)
         with _translated():
-            flags = await pipe.execute()
-        return [one for one, flag in zip(held, flags, strict=True) if flag]
+            found = await pipe.execute()
+        moot = {one for one, fields in zip(children, found[len(held) :], strict=True) if any(fields)}
+        return [one for one, flag in zip(held, found[: len(held)], strict=True) if flag or one in moot]
 
     async def set_progress(self, taken: TakenJob, progress: Progress) -> None:
         """Write how far a job is, and publish it."""
@@ -164,8 +165,17 @@ class Consumer:
         keep = job.opts.get("removeOnComplete", self._keep)
         try:
             return await self._worker.complete(job, value_json, keep=keep, fetch=not self.stopping)
+        except ChildrenLeftError:
+            # Its handler did not wait for them. It is attempted anew, for its end is not before theirs.
+            return await self._await_children(job)
         except UnrecoverableError:
             return await self._fail(job, ChildFailed("a job that this one waited for has failed"))
+
+    async def _await_children(self, job: Job) -> Job | None:
+        if await self._worker.backend.moveToWaitingChildren(job.id, job.token, {}):
+            return None
+        # They have all ended in the meantime, so it is due at once.
+        return await self._worker.delay(job, 0, {"skipAttempt": True}, fetch=not self.stopping)
 
     async def _fail(self, job: Job, error: CorralError) -> Job | None:
         keep = job.opts.get("removeOnFail", self._keep)
@@ -195,6 +205,8 @@ class _Worker(EngineWorker):
             job = await super().nextJobFromJobData({**kept, "data": "null"}, *rest)
         if job is not None:
             job.cancel_requested = CANCEL_FIELD in job_data
+            if CHILD_OPTION in job.opts and not job.cancel_requested:
+                job.cancel_requested = any(await self.client.hmget(job.parentKey, *_MOOT))
         return job
 
 

@@ -95,9 +95,12 @@ class Delivery:
 class Context:
     """The job that a handler works for; fills the port ``worker.ports.JobContext``."""
 
-    def __init__(self, delivery: Delivery, *, tenant: str, ports: Mapping[type, object]) -> None:
-        """Give a handler the ports its module names, and no other."""
+    def __init__(
+        self, delivery: Delivery, *, tenant: str, ports: Mapping[type, object], alive: Callable[[], None] = lambda: None
+    ) -> None:
+        """Give a handler the ports its module names, and no other; ``alive`` hears of each sign of life."""
         self._delivery = delivery
+        self._alive = alive
         self._tenant = tenant
         self._ports = ports
         self._reported_at = float("-inf")
@@ -128,6 +131,7 @@ class Context:
 
     async def progress(self, progress: Progress) -> None:
         """Tell the owner how far the job is: at most five times a second, and the newest wins."""
+        self._alive()
         now = time.monotonic()
         if now - self._reported_at < _PROGRESS_EVERY_S:
             self._held_back = progress
@@ -141,6 +145,11 @@ class Context:
             held_back, self._held_back = self._held_back, None
             await self._delivery.set_progress(held_back)
 
+    def heartbeat(self) -> None:
+        """Give a sign of life, where there is no progress to tell."""
+        self._alive()
+
     async def log(self, line: str) -> None:
         """Write a line for the owner, readable at ``GET /v1/jobs/{id}/logs``."""
+        self._alive()
         await self._delivery.append_log(line)

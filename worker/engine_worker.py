@@ -5,6 +5,7 @@ fetch the next job, but would lock it with the token of the job before; one line
 a package whose script is not the one that was read is refused (`finish_script`).
 """
 
+import asyncio
 import time
 from hashlib import sha1, sha256
 from importlib.metadata import version
@@ -20,12 +21,14 @@ from redis.exceptions import NoScriptError
 from schemas.errors import Misconfigured
 
 _VERSION = "3.4.4"
+_LIMITED_LOOK_MS = 250
 _SCRIPT = Path(bullmq.__file__).parent / "commands" / "moveToFinished-14.lua"
 _SCRIPT_SHA256 = "8e744ec5d65dbe9e7ffb6e39a96c0268bba65e4f0b1d04e2d2a42ccb71b45a6d"
 _LOCKS = """rcall("SET", lockKey, opts['token'], "PX", opts['lockDuration'])"""
 _LOCKS_APART = """rcall("SET", lockKey, opts['nextToken'] or opts['token'], "PX", opts['lockDuration'])"""
 _KEYS = ["wait", "active", "prioritized", "events", "stalled", "limiter", "delayed", "paused", "meta", "pc"]
 # The script's words: the name of the target set and of the field that takes the value.
+_CHILDREN_LEFT = -4
 _COMPLETED = ("completed", "returnvalue")
 _FAILED = ("failed", "failedReason")
 _PARENT_RULES = {
@@ -34,6 +37,10 @@ _PARENT_RULES = {
     "idof": "ignoreDependencyOnFailure",
     "rdof": "removeDependencyOnFailure",
 }
+
+
+class ChildrenLeftError(Exception):
+    """The job cannot be completed: it has children that have not ended."""
 
 
 def finish_script() -> str:
@@ -68,10 +75,20 @@ class EngineWorker(Worker):  # type: ignore[misc]  # the package has no types
         self._finish_marker, self._finish_prefix = keys["marker"], keys[""]
         self._finish_limits = {"limiter": opts.get("limiter"), "lockDuration": self.opts["lockDuration"]}
         self._finish_limits["maxMetricsSize"] = (opts.get("metrics") or {}).get("maxDataPoints", "")
+        # The scripts leave it on the job; Node shows it as `processedBy`, and the package forgets it.
+        self._finish_limits["name"] = opts.get("name")
 
     def new_token(self) -> str:
         """Make the token of a lock that no other job has."""
         return f"{self.id}:{next(self._tokens)}"
+
+    async def moveToActive(self, token: str) -> Job | None:  # noqa: N802 - the package's
+        """Take a job as the package does, with this worker's name on it."""
+        keys = self.scripts.getKeys([*_KEYS, "marker"])
+        args = [self._finish_prefix, round(time.time() * 1000), msgpack.packb({**self._finish_limits, "token": token})]
+        reply = raw2NextJobData(await self.scripts.commands["moveToActive"](keys=keys, args=args))
+        found: Job | None = await self.nextJobFromJobData(*(reply or [None, None, 0, 0]), token)
+        return found
 
     async def complete(self, job: Job, value_json: str, *, keep: object, fetch: bool) -> Job | None:
         """Record a result, already encoded, and give the next job. ``keep`` is a rule as jobs carry it."""
@@ -90,6 +107,24 @@ class EngineWorker(Worker):  # type: ignore[misc]  # the package has no types
             args[-1] = msgpack.packb({**self._finish_limits, "token": token})
         reply = await scripts.commands["moveToDelayed"](keys=keys, args=args)
         return await self._next(job, reply, token, "moveToDelayed") if reply != 0 else None
+
+    async def getNextJob(self, token: str) -> Job | None:  # noqa: N802 - the package's
+        """Do as the package does, but wait while the queue's limit of rate holds.
+
+        The package's blocking read knows nothing of the limit and sleeps through its end. The wait is
+        cut in short ones: the limit may be lifted, and a worker stopped.
+        """
+        limited_ms = self._limited_ms()
+        if limited_ms > 0 and not self.closing:
+            await asyncio.sleep(min(limited_ms, _LIMITED_LOOK_MS) / 1000)
+            self.drained = False
+        found: Job | None = await super().getNextJob(token)
+        return found
+
+    def _limited_ms(self) -> float:
+        limited_ms = vars(self)["limitUntil"]
+        self.limitUntil = 0  # known from the last look, and good for one wait
+        return float(limited_ms)
 
     async def _end(
         self,
@@ -124,6 +159,8 @@ class EngineWorker(Worker):  # type: ignore[misc]  # the package has no types
             return await self.client.execute_command("EVALSHA", self._finish_sha, *args)
 
     async def _next(self, job: Job, reply: object, token: str, command: str) -> Job | None:
+        if reply == _CHILDREN_LEFT:
+            raise ChildrenLeftError
         if isinstance(reply, int) and reply < 0:
             raise self.scripts.finishedErrors({"code": reply, "jobId": job.id, "command": command, "state": "active"})
         # Also when there is none: the package waits for a sign of the next one from then on.

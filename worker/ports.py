@@ -5,14 +5,19 @@ and reached with ``job.use(Port)``.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
+
+from pydantic import BaseModel
 
 from schemas.artifact import Artifact
+from schemas.job_spec import AnySpec
 from schemas.job_status import JobRecord, Progress
-from schemas.jobs.documents import ConvertOptions, OutputName
+from schemas.jobs.documents import ConvertOptions, OutputName, PageLane
+from schemas.jobs.schedules import FireSchedule
 
 Report = Callable[[Progress], Awaitable[None]]
 P = TypeVar("P")
@@ -39,6 +44,9 @@ class JobContext(Protocol):
     async def progress(self, progress: Progress) -> None:
         """Tell the owner how far the job is; may be called often, the newest wins."""
 
+    def heartbeat(self) -> None:
+        """Give a sign of life; ``progress`` and ``log`` are one as well. See ``JobSpec.heartbeat_s``."""
+
     async def log(self, line: str) -> None:
         """Write a line for the owner, readable at ``GET /v1/jobs/{id}/logs``."""
 
@@ -55,6 +63,8 @@ class ParsedDocument:
     outputs: dict[OutputName, Path]
     warnings: tuple[str, ...]
     parse_s: float
+    lanes: dict[PageLane, int] = field(default_factory=dict)
+    ocr_engine: str = ""
 
 
 class DocumentParser(ABC):
@@ -146,3 +156,50 @@ class JobReader(ABC):
     @abstractmethod
     async def read(self, job_id: str) -> JobRecord | None:
         """Give a job as it is now; None when the engine no longer has it."""
+
+
+@dataclass(frozen=True)
+class Child:
+    """A job that another one has done. ``key`` tells it from its siblings, and is the same on every attempt."""
+
+    key: str
+    spec: AnySpec
+    payload: BaseModel
+
+
+class Children(ABC):
+    """Lets a handler fan out: the parts are jobs of their own, with attempts, limits and workers of their own."""
+
+    @abstractmethod
+    async def run(
+        self, job: JobContext, children: Sequence[Child], *, on_failure: Literal["fail", "collect"] = "fail"
+    ) -> list[JobRecord]:
+        """Have these jobs done, and give how each ended, in the order given.
+
+        The first call adds them and ends the attempt: the job waits without a place in a worker, and its
+        handler is called anew when all have ended, with nothing of the first call left. So what comes
+        before this call must be safe to repeat, and the children the same each time. A child that is there is
+        not added again. When the job is cancelled or fails, its children are cancelled.
+
+        Raises:
+            ChildrenPending: they run; let it pass.
+            ChildFailed: with "fail", when all have ended and one has not completed.
+            EngineUnavailable: the server did not confirm; worth another attempt.
+        """
+
+
+class Orders(ABC):
+    """Adds the jobs of schedules, by the one way into a queue."""
+
+    @abstractmethod
+    async def due(self, firing_id: str) -> datetime:
+        """Say when a firing was due, and make sure that its schedule has a next one."""
+
+    @abstractmethod
+    async def place(self, job: JobContext, firing: FireSchedule) -> str:
+        """Add the job that a firing asks for and give its id; the same firing gives the same job.
+
+        Raises:
+            UnknownKind, PayloadInvalid: there is no such kind any more, or it wants another payload.
+            EngineUnavailable: the server did not confirm; it is safe to try again.
+        """

@@ -22,6 +22,7 @@ from worker.taken_job import TakenJob
 log = structlog.get_logger()
 
 _CANCEL_WATCH_S = 0.4
+_LEVEL_S = 0.5
 _RECONNECT_S = 1.0
 _TELL_S = 2.0
 _HAND_BACK_S = 0.5
@@ -70,6 +71,7 @@ class Runner:
                 group.create_task(self._every(watch_s, self._keep_locks)),
                 group.create_task(self._every(watch_s, self._find_stalled)),
                 group.create_task(self._every(_CANCEL_WATCH_S, self._look_for_cancellations)),
+                group.create_task(self._every(_LEVEL_S, self._consumer.level)),
             ]
             async with asyncio.TaskGroup() as jobs:
                 # A task of its own, because the package swallows a cancel that comes after ``stop``.
@@ -209,7 +211,8 @@ class Runner:
                     self._held[taken].cancellation.request()
 
     def _trouble(self, error: CorralError | TimeoutError) -> None:
-        log.warning("engine.troubled", queue=self.queue, reason=str(error) or type(error).__name__)
+        # Told once by the watchdog, as `engine.lost`: here it would be a line per job and second.
+        log.debug("engine.troubled", queue=self.queue, reason=str(error) or type(error).__name__)
 
 
 def _this_task() -> "asyncio.Task[Any]":

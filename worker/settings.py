@@ -1,13 +1,15 @@
 """The worker's settings."""
 
-import os
+from pathlib import Path
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.settings import PREFIX, EngineSettings, FileSettings, LogSettings
+from worker.core_count import core_count
 
 _DEFAULT_CONCURRENCY = 20
+MOST_PROCESSES = 256
 
 
 class DocumentSettings(BaseSettings):
@@ -19,7 +21,9 @@ class DocumentSettings(BaseSettings):
         default=False, description="Let callbacks and sources be on this machine; for development."
     )
     source_limit_bytes: int = Field(default=512 * 1024**2, ge=1, description="Of a document fetched by URL.")
-    parser_processes: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=128)
+    parser_processes: int = Field(
+        default_factory=core_count, ge=1, le=128, description="Over all processes of one supervisor; one per core."
+    )
     parser_timeout_s: float = Field(default=600, gt=0, description="For one document.")
     parser_memory_bytes: int = Field(default=4 * 1024**3, ge=512 * 1024**2, description="Of one parser process.")
 
@@ -36,7 +40,21 @@ class WorkerSettings(EngineSettings, FileSettings, LogSettings, DocumentSettings
     callback_secret: SecretStr | None = Field(
         default=None, description="`whsec_` and base64 of 24 to 64 bytes; signs callbacks."
     )
-    worker_metrics_port: int = Field(default=0, ge=0, le=65535, description="Loopback port of /metrics; 0 is none.")
+    worker_processes: int = Field(
+        default_factory=core_count,
+        ge=1,
+        le=MOST_PROCESSES,
+        description="Under a supervisor when above 1; one per core.",
+    )
+    worker_metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="Where /livez, /readyz and /metrics are; 0 is nowhere."
+    )
+    worker_metrics_host: str = Field(
+        default="127.0.0.1", description="The address of that port; 0.0.0.0 lets a container be scraped."
+    )
+    worker_metrics_socket: Path | None = Field(
+        default=None, description="A unix socket in place of the port; the supervisor sets it for its processes."
+    )
 
     def concurrency_of(self, queue: str) -> int:
         """Tell how many jobs of a queue may run at once in this process."""

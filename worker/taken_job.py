@@ -4,16 +4,10 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.errors import CorralError, JobStalled, Permanent
+from schemas.errors import ChildFailed, CorralError, JobStalled
 
 # What the engine's own script writes when workers have died under a job too often.
 _STALLED = "job stalled more than allowable limit"
-
-
-class ChildFailed(Permanent):
-    """A job that this one had to wait for has failed. Remedy: see that job, then add this one again."""
-
-    code = "child_failed"
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +34,9 @@ class TakenJob:
         """How long it lay in the queue; None for a retry or a run after a crash, when nobody knows."""
         if self.number > 1 or self.job.attemptsStarted > 1:
             return None
-        due_s = (int(self.job.timestamp) + int(self.job.delay or 0)) / 1000
+        # The job's own ``delay`` is 0 by now: the engine clears it when a delayed job is due.
+        delay = self.job.opts.get("delay")
+        due_s = (int(self.job.timestamp) + (delay if isinstance(delay, int) else 0)) / 1000
         return max(0.0, time.time() - due_s)
 
     @property

@@ -16,7 +16,8 @@ from schemas.envelope import Envelope
 from schemas.job_spec import JobSpec
 from schemas.settings import LogSettings
 from worker.attempt import Attempt
-from worker.consumer import BLOCK_S, Consumer, ConsumerOptions
+from worker.consumer import BLOCK_S, Consumer
+from worker.consumer_options import ConsumerOptions
 from worker.metrics import WorkerMetrics
 from worker.registry import Entry, Registry
 from worker.runner import Runner

@@ -5,7 +5,6 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +12,8 @@ from pathlib import Path
 import click
 from redis.exceptions import RedisError
 
+from corral.finding import Finding
+from corral.queue_findings import look_at_queues
 from corral.valkey_binary import find_server
 from producers import connection
 from producers.settings import ApiSettings
@@ -25,15 +26,6 @@ from worker.settings import WorkerSettings
 # Read by commands, not by a process's settings.
 _OF_COMMANDS = frozenset({"CORRAL_API_URL", "CORRAL_API_TOKEN"})
 _LEAST_FREE_BYTES = 2 * 1024**3
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at. ``remedy`` is empty when it is well."""
-
-    what: str
-    remedy: str = ""
-    fatal: bool = True
 
 
 @click.command()
@@ -94,6 +86,8 @@ async def _look_at(url: str) -> list[Finding]:
     try:
         async with connection.fail_fast(url, timeout_s=2.0) as redis:
             about = await redis.info()
+            queues = {spec.queue for spec in catalogue().values()}
+            of_queues = await look_at_queues(redis, os.environ.get("CORRAL_QUEUE_PREFIX", "bull"), queues)
     except (RedisError, OSError, ValueError) as error:
         return [Finding("CORRAL_REDIS_URL", f"no answer ({type(error).__name__}); start the server or correct it")]
     name = about.get("server_name", "redis")
@@ -104,6 +98,7 @@ async def _look_at(url: str) -> list[Finding]:
         Finding(f"{name} {about.get('valkey_version', about.get('redis_version'))} answers"),
         Finding(f"maxmemory-policy {policy}", evicts),
         Finding("appendonly " + ("yes" if durable else "no"), forgets),
+        *of_queues,
     ]
 
 

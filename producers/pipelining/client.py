@@ -58,9 +58,12 @@ class PipeliningRedis(Redis):
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:  # noqa: FBT001 - as redis-py
         """Wait for the replies that are owed and close every socket; the next command opens a new one."""
-        connecting, link, self._link = self._connecting, self._link, None
-        if connecting is not None:
+        if (connecting := self._connecting) is not None:
+            # Awaited as well, for it may have connected already: whatever it has opened is closed below.
             connecting.cancel()
+            await asyncio.wait({connecting})
+            await asyncio.sleep(0)
+        link, self._link = self._link, None
         if link is not None:
             await link.close()
         await super().aclose(close_connection_pool)

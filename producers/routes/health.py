@@ -10,6 +10,7 @@ from prometheus_client.core import CollectorRegistry
 from pydantic import BaseModel
 
 from producers.engine_time import engine_time
+from producers.queue_lag import lags
 from schemas import VERSION
 from schemas.errors import EngineUnavailable
 
@@ -61,11 +62,22 @@ async def _queue_lengths(request: Request) -> bytes:
     registry = CollectorRegistry()
     up = Gauge("corral_engine_up", "1 when the queue's server answers.", registry=registry)
     jobs = Gauge("corral_jobs", "Jobs in a queue, by the engine's state.", ["queue", "state"], registry=registry)
+    waited = Gauge(
+        "corral_next_waited_seconds", "How long the job that is next has waited.", ["queue"], registry=registry
+    )
+    overdue = Gauge(
+        "corral_delayed_overdue_seconds", "How late the first delayed job is.", ["queue"], registry=registry
+    )
+    state_of_app = request.app.state
+    queues = sorted({spec.queue for spec in state_of_app.catalogue.values()})
     try:
         async with engine_time(request):
-            for queue in sorted({spec.queue for spec in request.app.state.catalogue.values()}):
-                for state, count in (await request.app.state.engine.counts(queue)).items():
+            for queue in queues:
+                for state, count in (await state_of_app.engine.counts(queue)).items():
                     jobs.labels(queue=queue, state=state).set(count)
+            for queue, lag in (await lags(state_of_app.redis, state_of_app.settings.queue_prefix, queues)).items():
+                waited.labels(queue=queue).set(lag.next_waited_s)
+                overdue.labels(queue=queue).set(lag.overdue_s)
         up.set(1)
     except EngineUnavailable:
         up.set(0)

@@ -1,11 +1,12 @@
 """``/v1/jobs``: add, look, cancel. The routes that add are made from the job specs."""
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Self, TypeVar
 
 from fastapi import APIRouter, Header, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from producers.engine_time import engine_time
 from producers.enqueue import Enqueue, Order
@@ -13,7 +14,7 @@ from producers.metrics import ApiMetrics
 from producers.refusal import JobHasEnded, JobHasNoResult, JobNotFinished
 from producers.request_mark import traceparent as well_formed
 from producers.tenant import OwnJob, Tenant
-from schemas.envelope import Callback
+from schemas.envelope import LONGEST_S, Callback, Limits
 from schemas.errors import UnknownKind
 from schemas.job_spec import AnySpec, Catalogue
 from schemas.job_status import JobState, JobStatus
@@ -29,6 +30,7 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
         401: "No token, or an unknown one.",
         404: "No such thing for this tenant.",
         422: "The request does not fit its schema, or its key belongs to another request.",
+        429: "The tenant has as much in the queues as it may; try again after `Retry-After`.",
         503: "The queue's server does not answer; try again after `Retry-After`.",
     }.items()
 }
@@ -52,6 +54,26 @@ class JobRequest(BaseModel, Generic[P]):
 
     payload: P
     callback: Callback | None = Field(default=None, description="Who hears of the job's end.")
+    limits: Limits | None = Field(default=None, description="How long it may take, within what its kind allows.")
+    delay_s: float | None = Field(
+        default=None, ge=0, le=LONGEST_S, description="Begin no earlier than in so many seconds."
+    )
+    run_at: AwareDatetime | None = Field(default=None, description="Begin no earlier than then; at most 30 days ahead.")
+
+    @model_validator(mode="after")
+    def _begin_once(self) -> Self:
+        if self.delay_s is not None and self.run_at is not None:
+            raise ValueError("give delay_s or run_at, not both")
+        if self.begins_in_s > LONGEST_S:
+            raise ValueError("run_at is more than 30 days ahead")
+        return self
+
+    @property
+    def begins_in_s(self) -> float:
+        """How many seconds from now it may begin."""
+        if self.run_at is not None:
+            return max(0.0, (self.run_at - datetime.now(UTC)).total_seconds())
+        return self.delay_s or 0.0
 
 
 class AcceptedJob(BaseModel):
@@ -120,7 +142,17 @@ def _add_route(spec: AnySpec) -> Callable[..., Awaitable[AcceptedJob]]:
     ) -> AcceptedJob:
         enqueue: Enqueue = request.app.state.enqueue
         metrics: ApiMetrics = request.app.state.metrics
-        order = Order(spec, body.payload, tenant, body.callback, idempotency_key, well_formed(traceparent))
+        begins_in_s = body.begins_in_s
+        order = Order(
+            spec,
+            body.payload,
+            tenant,
+            body.callback,
+            idempotency_key,
+            well_formed(traceparent),
+            body.limits,
+            begins_in_s,
+        )
         async with engine_time(request):
             accepted = await enqueue(order)
         where = links(accepted.job_id)
@@ -130,7 +162,8 @@ def _add_route(spec: AnySpec) -> Callable[..., Awaitable[AcceptedJob]]:
             response.headers["Idempotent-Replayed"] = "true"
         else:
             metrics.enqueued.labels(kind=spec.kind).inc()
-        return AcceptedJob(id=accepted.job_id, kind=spec.kind, state=JobState.WAITING, links=where)
+        state = JobState.DELAYED if begins_in_s else JobState.WAITING
+        return AcceptedJob(id=accepted.job_id, kind=spec.kind, state=state, links=where)
 
     return add
 

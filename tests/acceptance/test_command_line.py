@@ -163,7 +163,8 @@ async def test_a_schedule_is_put_listed_and_removed_and_its_jobs_end(stack: Stac
     listed = await corral("schedule", "list", *where)
     assert '{"every_s": 3600}  api' in listed.out
     async with Redis.from_url(stack.environment["CORRAL_REDIS_URL"], decode_responses=True) as redis:
-        (firing,) = await until(lambda: redis.zrange("bull:schedules:completed", 0, -1))
+        await until(lambda: redis.exists("bull:schedules:completed"))
+        firing = str((await redis.zrange("bull:schedules:completed", 0, -1))[0])
         job_id = json.loads(await redis.hget(f"bull:schedules:{firing}", "returnvalue") or "{}")["job_id"]
     async with Corral(stack.api_url) as api:
         assert (await api.wait(job_id)).state is JobState.COMPLETED

@@ -129,6 +129,21 @@ async def test_a_second_sigterm_is_immediate(workers: WorkerProcesses, fleet: Fl
     assert "stc" not in await fleet.raw(job_id)
 
 
+async def test_what_has_not_ended_within_the_grace_is_handed_back(workers: WorkerProcesses, fleet: Fleet) -> None:
+    """The worker ends by its deadline; the next one runs the job, and neither an attempt nor a crash is counted."""
+    process = workers.start(lock_s=60, stop_grace_s=1)
+    job_id = await fleet.add(HANG, Trial(text=str(workers.folder / "go")))
+    await until(lambda: len(begun(workers.folder)) == 1)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=3) == 0
+    (workers.folder / "go").touch()
+    workers.start(lock_s=60)
+    assert (await fleet.ended(job_id)).status.state is JobState.COMPLETED
+    raw = await fleet.raw(job_id)
+    assert "stc" not in raw
+    assert raw["atm"] == "1"
+
+
 @pytest.mark.parametrize("busy", [False, True])
 async def test_sigterm_is_obeyed_though_the_server_is_gone(tmp_path: Path, busy: bool) -> None:  # noqa: FBT001 - a case
     """Within the grace and 2 s, whether a job is under way or not."""

@@ -15,7 +15,10 @@ from bullmq import Queue
 from redis.asyncio import Redis
 
 from corral.valkey import ValkeyServer, embedded_valkey
-from tests.support.until import until_sync
+from producers.engine import Engine
+from schemas.job_spec import JobSpec
+from tests.support.fleet import Fleet, Trial, Verdict, entry, succeed
+from tests.support.until import until, until_sync
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "bull-board"
 
@@ -105,3 +108,17 @@ async def test_bull_board_ends_at_once_when_it_is_asked_to(board: Board) -> None
     """SIGTERM ends it in order, also with open connections."""
     board.process.send_signal(signal.SIGTERM)
     assert board.process.wait(timeout=5) == 0
+
+
+async def test_bull_board_shows_our_workers(board: Board) -> None:
+    """By the names of their connections, and each job by whom it was done."""
+    async with Redis.from_url(board.server.url, decode_responses=True) as redis:
+        fleet = Fleet(redis, Engine(redis, prefix="bull", keep_finished_s=3600))
+        done = JobSpec(kind="imports.run", payload=Trial, result=Verdict)
+        async with fleet.worker(entry(succeed, done)):
+            job_id = await fleet.add(done, Trial())
+            await until(lambda: redis.zscore("bull:imports:completed", job_id))
+            shown = board.client.get("/api/queues/imports/workers").json()
+            assert [one["name"] for one in shown["workers"]] == ["test"]
+        job = board.client.get(f"/api/queues/imports/{job_id}").json()
+        assert job["job"]["processedBy"] == "test"

@@ -19,7 +19,11 @@ C = TypeVar("C", CorralError, Refusal)
 
 FILE = Path(__file__).parents[2] / "docs" / "reference" / "errors.md"
 
-_TOLD_OF = ("schemas.", "worker.handlers.", *(f"producers.{name}" for name in ("refusal", "enqueue", "file_store")))
+_TOLD_OF = (
+    "schemas.",
+    "worker.handlers.",
+    *(f"producers.{name}" for name in ("refusal", "enqueue", "file_store", "schedules")),
+)
 _ROOTS = frozenset({CorralError, Refusal, Retryable, Permanent})
 
 _INTRODUCTION = """\
@@ -35,8 +39,8 @@ A code is stable; a message is for people and may change. The API answers a requ
  "detail": "there is no job documents_42; it may have ended days ago", "request_id": "01jd..."}
 ```
 
-`request_id` is also in the header `X-Request-Id` and in every line of the log. A 503 has `Retry-After`. `errors` lists
-the fields that are wrong.
+`request_id` is also in the header `X-Request-Id` and in every line of the log. A 429 and a 503 have `Retry-After`.
+`errors` lists the fields that are wrong.
 """
 _OF_JOBS = """
 ## Of jobs

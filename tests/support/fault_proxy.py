@@ -4,6 +4,7 @@ async with fault_proxy(valkey.socket) as proxy:
     client = Redis(port=proxy.port)
     proxy.to_client.cut_after(7)      # the next reply ends in the middle of its seventh byte
     proxy.to_server.stall()           # nothing arrives any more; flow() lets it through
+    proxy.to_server.swallows = b"GET" # a piece with these bytes in it never arrives
     proxy.to_client.delay_s = 0.2     # every piece is late
     proxy.cut()                       # all connections end now
     proxy.refuse()                    # and new ones are cut at once; accept() ends that
@@ -27,6 +28,7 @@ class Flow:
         self._bytes_left: int | None = None
         self._moving = asyncio.Event()
         self._moving.set()
+        self.swallows = b""
 
     def stall(self) -> None:
         """Hold back what comes from now on."""
@@ -118,6 +120,8 @@ async def _carry(flow: Flow, reader: asyncio.StreamReader, writer: asyncio.Strea
     with suppress(OSError):
         while piece := await reader.read(flow.piece_bytes):
             piece, is_last = await flow.admit(piece)
+            if flow.swallows and flow.swallows in piece:
+                continue
             writer.write(piece)
             await writer.drain()
             await asyncio.sleep(0)

@@ -1,24 +1,25 @@
 """A worker process whose handlers do what faults need: ``python -m tests.support.faulty_worker``.
 
-It is the real process (`worker.app.run`, signals, exit codes) with kinds of the tests' queue:
+It is the real process (`worker.__main__.serve`, signals, exit codes) with kinds of the tests' queue:
 ``trials.hang`` waits for the file named in its payload to exist, ``trials.die`` kills its process.
 """
 
-import asyncio
 import os
 import signal
 import sys
 from pathlib import Path
 
-import uvloop
+import click
 
+from producers.child_process import die_with_parent
 from producers.log import configure
 from schemas import settings as environment
-from schemas.errors import CorralError
+from schemas.errors import CorralError, Misconfigured
 from schemas.job_spec import catalogue
 from tests.support.fleet import Trial, Verdict, entry, spec
 from tests.support.until import until
-from worker import app
+from worker.__main__ import serve
+from worker.exit_code import MISCONFIGURED, START_ANEW
 from worker.ports import JobContext
 from worker.registry import Registry, load
 from worker.settings import WorkerSettings
@@ -40,18 +41,23 @@ async def die(_payload: Trial, _job: JobContext) -> Verdict:
     return Verdict()
 
 
-def main() -> None:
-    """Run until SIGTERM, with the product's own exit codes."""
+@click.command()
+@click.argument("queues", nargs=-1)
+@click.option("--with-parent", is_flag=True)
+def main(queues: tuple[str, ...], *, with_parent: bool) -> None:
+    """Run until SIGTERM, with the product's own exit codes; a supervisor says which queues."""
+    if with_parent:
+        die_with_parent(signal.SIGKILL)
     settings = environment.load(WorkerSettings)
     configure(settings)
     callbacks = load(catalogue(), ["callbacks"])
     entries = [entry(hang, HANG), entry(die, DIE), callbacks.find("callbacks", "deliver")]
+    registry = Registry(one for one in entries if not queues or one.spec.queue in queues)
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(app.run(settings, Registry(entries)))
+        sys.exit(serve(settings, registry, "tests.support.faulty_worker"))
     except CorralError as error:
-        print(f"corral: {error}", file=sys.stderr)  # noqa: T201 - as the command line says it
-        sys.exit(1)
+        click.echo(f"corral: {error}", err=True)
+        sys.exit(MISCONFIGURED if isinstance(error, Misconfigured) else START_ANEW)
 
 
 if __name__ == "__main__":

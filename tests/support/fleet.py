@@ -19,7 +19,8 @@ from schemas.job_spec import AnySpec, JobSpec, RetryPolicy
 from schemas.job_status import JobRecord
 from tests.support.until import until
 from worker.attempt import Attempt
-from worker.consumer import BLOCK_S, Consumer, ConsumerOptions
+from worker.consumer import BLOCK_S, Consumer
+from worker.consumer_options import ConsumerOptions
 from worker.metrics import WorkerMetrics
 from worker.ports import JobContext
 from worker.registry import Entry, Registry

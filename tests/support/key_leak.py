@@ -10,6 +10,10 @@ The owners, by pattern; everything else must have a time to live:
 ``<prefix>:<queue>:<id>:<satellite>``  the same job: one of ``SATELLITES``
 =====================================  ==========================================================
 
+What Corral keeps beside the engine lives below ``corral:`` and always has a time to live: idempotency
+keys, and of ``producers/worker_registry.py`` and ``producers/audit.py`` the reports and wishes of
+workers (15 s after a worker's last word) and the operators' acts (400 days after the last one).
+
 So ``corral:idempotency:*`` or a lock without a time to live is a leak, and so is a job that no
 list of its queue knows, or the log of a job that has been removed.
 """

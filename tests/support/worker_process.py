@@ -35,6 +35,7 @@ class WorkerProcesses:
             "lock_s": 2,
             "log_format": "json",
             "parser_processes": 1,
+            "worker_processes": 1,
             **settings,
         }
         with self.log.open("ab") as log:
@@ -55,7 +56,7 @@ class WorkerProcesses:
 
     def said(self, event: str) -> int:
         """Count the lines of an event."""
-        return self.log.read_text().count(f'"event": "{event}"') if self.log.exists() else 0
+        return self.log.read_text().count(f'"event":"{event}"') if self.log.exists() else 0
 
 
 @contextmanager

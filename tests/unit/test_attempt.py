@@ -9,9 +9,9 @@ import pytest
 from pydantic import BaseModel
 from structlog.testing import capture_logs
 
-from schemas.errors import JobStalled, Permanent, Retryable
+from schemas.errors import ChildrenPending, JobStalled, Permanent, Retryable
 from schemas.job_status import Progress
-from schemas.outcome import Cancelled, Completed, DeadLettered, Outcome, Retrying
+from schemas.outcome import Cancelled, Completed, DeadLettered, Outcome, Retrying, Waiting
 from tests.support.fleet import QUEUE, Handle, Trial, Verdict, entry, raising, spec, succeed
 from worker.attempt import RESULT_LIMIT_BYTES, Attempt
 from worker.context import Cancellation, Delivery
@@ -237,3 +237,11 @@ async def test_a_handler_reaches_the_ports_it_names_and_no_other() -> None:
     outcome, _ = await ended(made, delivery())
     assert isinstance(outcome, Completed)
     assert found == [reader]
+
+
+async def test_an_attempt_that_waits_for_its_children_is_no_failure() -> None:
+    """It has no code and no reason, and no other attempt is counted for it."""
+    outcome, line = await ended(attempt(raising(ChildrenPending("two to do"))), delivery())
+    assert outcome == Waiting()
+    assert line["outcome"] == "waiting"
+    assert line.keys() & {"code", "reason", "delay_s"} == set()

@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from producers.enqueue import Order, fingerprint
-from schemas.envelope import Callback
+from schemas.envelope import Callback, Limits
 from schemas.jobs.documents import CONVERT, ConvertDocument
 
 _SOURCE = {"file": f"sha256-{'0' * 64}"}
@@ -45,6 +46,14 @@ def test_a_default_that_is_spelled_out_is_nothing() -> None:
 def test_whatever_differs_makes_another_request(other: Order) -> None:
     """Payload and callback both count."""
     assert fingerprint(order("text")) != fingerprint(other)
+
+
+def test_its_own_limits_make_another_request_and_its_start_does_not() -> None:
+    """Limits say what is wanted; whoever tries again after a while asks for a shorter delay."""
+    plain = order("text")
+    assert fingerprint(replace(plain, limits=Limits(run_s=5))) != fingerprint(plain)
+    assert fingerprint(replace(plain, limits=Limits())) == fingerprint(plain)
+    assert fingerprint(replace(plain, delay_s=5)) == fingerprint(plain)
 
 
 def test_every_process_gives_the_same_fingerprint() -> None:

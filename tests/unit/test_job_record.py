@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.job_record import CANCEL_FIELD, progress_of, record, tenant_of
+from producers.cancel import CANCEL_FIELD
+from producers.job_record import progress_of, record, tenant_of
 from schemas.job_status import JobState, Progress
 
 NODE_JOB = {"name": "convert", "data": '{"source": 1}', "timestamp": "1700000000000", "opts": "{}"}

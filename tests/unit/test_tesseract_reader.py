@@ -36,7 +36,10 @@ def test_words_are_read_with_their_boxes(command: Path) -> None:
     """Rows of other levels are skipped, and a quotation mark is a character like any other."""
     pixmap = pymupdf.Pixmap(pymupdf.csRGB, pymupdf.IRect(0, 0, 20, 20))
     reader = TesseractReader(str(command), ("de", "en"))
-    assert reader.read(pixmap) == [Word("Guten", (10, 20, 50, 32)), Word('"Tag', (60, 20, 100, 32))]
+    assert reader.read(pixmap) == [
+        Word("Guten", (10, 20, 50, 32), confidence=0.96),
+        Word('"Tag', (60, 20, 100, 32), confidence=0.96),
+    ]
     assert "-l deu+eng" in command.with_name("arguments").read_text(encoding="utf-8")
     assert reader.warnings == ()
 

@@ -1,0 +1,65 @@
+// Does one thing with plain BullMQ, as a program in Node would, and prints what it saw as JSON.
+import { readFileSync } from "node:fs";
+import { Queue, QueueEvents, Worker } from "bullmq";
+import { Redis } from "ioredis";
+
+const { socket, queue, step, job: given } = JSON.parse(readFileSync(0, "utf8"));
+const connection = new Redis({ path: socket, maxRetriesPerRequest: null });
+const queues = new Queue(queue, { connection });
+
+const steps = {
+  // Who works on the queue, as Node's dashboards ask.
+  async workers() {
+    return { count: await queues.getWorkersCount(), workers: await queues.getWorkers() };
+  },
+  // Nothing but to open the queue, which leaves Node's version there.
+  async watch_nothing() {
+    await queues.waitUntilReady();
+    return {};
+  },
+  // A job with all that Node knows of it.
+  async job() {
+    const job = await queues.getJob(given);
+    const { logs } = await queues.getJobLogs(given);
+    return { ...job.toJSON(), processedBy: job.processedBy, state: await job.getState(), logs };
+  },
+  // Adds a job, and gives each event of it until its end.
+  async watch() {
+    const listening = connection.duplicate();
+    const events = new QueueEvents(queue, { connection: listening, lastEventId: "0-0" });
+    await events.waitUntilReady();
+    const seen = [];
+    const ended = new Promise((resolve) => {
+      for (const name of ["added", "waiting", "active", "progress", "completed", "failed"]) {
+        events.on(name, (event) => {
+          seen.push({ ...event, name });
+          if (name === "completed" || name === "failed") resolve();
+        });
+      }
+    });
+    await queues.add(given.name, given.data, given.opts);
+    await ended;
+    await events.close();
+    listening.disconnect();
+    return { seen };
+  },
+  // Runs one job of the queue, whoever added it, with a worker in Node.
+  async work() {
+    const bound = connection.duplicate();
+    let end;
+    const done = new Promise((resolve) => (end = resolve));
+    const worker = new Worker(queue, async (job) => ({ by: "node", text: job.data.text, keys: Object.keys(job.data) }), {
+      connection: bound,
+      name: "node",
+    });
+    worker.on("completed", (job, result) => end({ id: job.id, result }));
+    const seen = await done;
+    await worker.close();
+    bound.disconnect();
+    return seen;
+  },
+};
+
+console.log(JSON.stringify(await steps[step]()));
+await queues.close();
+connection.disconnect();

@@ -1,0 +1,62 @@
+"""Fills the port ``Orders`` with the API's own way into a queue."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Self
+
+from pydantic import ValidationError
+
+from producers import connection, trace
+from producers.engine import Engine
+from producers.engine_schedule import EngineSchedules, due_at
+from producers.enqueue import Enqueue, Order
+from schemas.envelope import describe
+from schemas.errors import PayloadInvalid, UnknownKind
+from schemas.job_spec import Catalogue, catalogue
+from schemas.jobs.schedules import FIRE, FireSchedule
+from schemas.settings import EngineSettings
+from worker.ports import JobContext, Orders
+
+# Longer than a firing is tried: after that nobody asks for the same one again.
+_SAME_FIRING_S = 24 * 3600
+
+
+class EngineOrders(Orders):
+    """Adds jobs as the API does."""
+
+    def __init__(self, enqueue: Enqueue, schedules: EngineSchedules, specs: Catalogue) -> None:
+        """Add jobs of these kinds."""
+        self._enqueue = enqueue
+        self._schedules = schedules
+        self._specs = specs
+
+    @classmethod
+    @asynccontextmanager
+    async def connected(cls, settings: EngineSettings) -> AsyncIterator[Self]:
+        """Write through a client of its own, closed at the end of the block."""
+        prefix, keep_s = settings.queue_prefix, settings.keep_finished_s
+        async with connection.patient(settings.redis_url) as redis:
+            engine = Engine(redis, prefix=prefix, keep_finished_s=keep_s)
+            schedules = EngineSchedules(redis, prefix=prefix, spec=FIRE, keep_finished_s=keep_s)
+            yield cls(Enqueue(engine, idempotency_s=_SAME_FIRING_S), schedules, catalogue())
+
+    async def due(self, firing_id: str) -> datetime:
+        """Say when a firing was due, and make sure that its schedule has a next one."""
+        engine_id = firing_id.removeprefix(f"{FIRE.queue}_")
+        await self._schedules.advance(engine_id)
+        return due_at(engine_id)
+
+    async def place(self, job: JobContext, firing: FireSchedule) -> str:
+        """Add the job that a firing asks for; the firing's id is the idempotency key."""
+        spec = self._specs.get(firing.kind)
+        if spec is None or spec.internal:
+            raise UnknownKind(f"the schedule {firing.schedule} adds {firing.kind}, which is no kind any more")
+        try:
+            payload = spec.payload.model_validate(firing.payload)
+        except ValidationError as error:
+            raise PayloadInvalid(
+                f"the schedule {firing.schedule} does not fit {firing.kind}: {describe(error)}"
+            ) from error
+        order = Order(spec, payload, job.tenant, firing.callback, f"schedule {job.id}", trace.current())
+        return (await self._enqueue(order)).job_id

@@ -1,0 +1,32 @@
+"""The settings of one reader of one queue."""
+
+from dataclasses import dataclass
+
+from producers.new_job import Keep
+
+
+@dataclass(frozen=True)
+class ConsumerOptions:
+    """How jobs are taken from one queue."""
+
+    queue: str
+    prefix: str
+    name: str
+    lock_s: float
+    crashes: int
+    keep_finished_s: int
+    keep_finished_count: int | None = None
+
+    @property
+    def watch_s(self) -> float:
+        """How often locks are renewed and the jobs of dead workers looked for.
+
+        Workers share one look per interval, so the next may come two intervals later: a job whose
+        worker was killed runs again within 1.5 x ``lock_s``.
+        """
+        return self.lock_s / 4
+
+    @property
+    def keep(self) -> dict[str, int]:
+        """What the engine keeps of ended jobs whose own options do not say."""
+        return Keep(self.keep_finished_s, self.keep_finished_count).rule
