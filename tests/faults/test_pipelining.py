@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from redis.exceptions import AuthenticationError, ConnectionError, TimeoutError,
 from corral.stack import free_port
 from corral.valkey import ValkeyServer, embedded_valkey
 from producers.pipelining import CommandTimeoutError, ConnectionLostError, PipeliningRedis
-from tests.support.fault_proxy import FaultProxy, fault_proxy
+from tests.support.fault_proxy import FaultProxy
 from tests.support.until import until
 
 Options = dict[str, Any]
@@ -33,13 +32,6 @@ def patient(**options: object) -> Client:
     """Make a client as a worker has one, with a shorter limit for a command."""
     limits: Options = {"socket_connect_timeout": 2, "socket_timeout": 5, "retry": Retry(FullJitterBackoff(1, 0.05), 50)}
     return PipeliningRedis(decode_responses=True, **(limits | options))
-
-
-@pytest.fixture
-async def proxy(valkey: ValkeyServer) -> AsyncIterator[FaultProxy]:
-    """A proxy before the tests' Valkey."""
-    async with fault_proxy(valkey.socket) as between:
-        yield between
 
 
 async def test_a_cut_in_the_middle_of_replies_ends_every_call(proxy: FaultProxy) -> None:

@@ -1,7 +1,6 @@
 """What the pipelining client does with many callers, impatient callers, and callers with odd wishes."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from redis.exceptions import ConnectionError  # noqa: A004
 
 from corral.valkey import ValkeyServer
 from producers.pipelining import PipeliningRedis
-from tests.support.fault_proxy import FaultProxy, fault_proxy
+from tests.support.fault_proxy import FaultProxy
 from tests.support.until import until
 
 Options = dict[str, Any]
@@ -22,13 +21,6 @@ def patient(**options: object) -> Client:
     """Make a client as a worker has one, with a shorter limit for a command."""
     limits: Options = {"socket_connect_timeout": 2, "socket_timeout": 5, "retry": Retry(FullJitterBackoff(1, 0.05), 50)}
     return PipeliningRedis(decode_responses=True, **(limits | options))
-
-
-@pytest.fixture
-async def proxy(valkey: ValkeyServer) -> AsyncIterator[FaultProxy]:
-    """A proxy before the tests' Valkey."""
-    async with fault_proxy(valkey.socket) as between:
-        yield between
 
 
 async def test_ten_thousand_calls_wait_for_their_turn(valkey: ValkeyServer) -> None:

@@ -1,7 +1,7 @@
 """The operator looks at real worker processes over the API and steers one of them while it runs."""
 
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,6 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from corral.valkey import embedded_valkey
 from producers.app import build
 from producers.engine import Engine
 from producers.settings import ApiSettings
@@ -21,18 +20,11 @@ from tests.support.faulty_worker import HANG
 from tests.support.fleet import QUEUE, Fleet, Trial
 from tests.support.key_leak import leaked_keys
 from tests.support.until import until
-from tests.support.worker_process import WorkerProcesses, worker_processes
+from tests.support.worker_process import WorkerProcesses
 
 pytestmark = pytest.mark.timeout(120)
 
 Seen = Callable[[], Awaitable[list[dict[str, Any]]]]
-
-
-@pytest.fixture
-def workers(tmp_path: Path) -> Iterator[WorkerProcesses]:
-    """Workers on a Valkey of their own."""
-    with embedded_valkey(tmp_path / "data") as server, worker_processes(server.url, tmp_path) as running:
-        yield running
 
 
 @pytest.fixture

@@ -5,39 +5,21 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from redis.asyncio import Redis
 
 from corral.stack import free_port
-from corral.valkey import embedded_valkey
-from producers.engine import Engine
 from schemas.job_status import JobState
 from tests.support.child_process_ids import alive, descendants
 from tests.support.faulty_worker import DIE, HANG
 from tests.support.fleet import Fleet, Trial
 from tests.support.until import until
-from tests.support.worker_process import WorkerProcesses, worker_processes
+from tests.support.worker_process import WorkerProcesses
 
 pytestmark = pytest.mark.timeout(120)
-
-
-@pytest.fixture
-def workers(tmp_path: Path) -> Iterator[WorkerProcesses]:
-    """Workers on a Valkey of their own."""
-    with embedded_valkey(tmp_path / "data") as server, worker_processes(server.url, tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def fleet(workers: WorkerProcesses) -> AsyncIterator[Fleet]:
-    """Jobs on that Valkey."""
-    async with Redis.from_url(workers.url, decode_responses=True) as redis:
-        yield Fleet(redis, Engine(redis, prefix="bull", keep_finished_s=3600))
 
 
 def lines(workers: WorkerProcesses, event: str) -> list[dict[str, Any]]:

@@ -3,14 +3,12 @@
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
 from corral.receiver import receiving
-from corral.valkey import embedded_valkey
 from producers.engine import Engine, NewJob
 from schemas import job_id as ids
 from schemas.envelope import Callback, Envelope
@@ -23,20 +21,6 @@ from tests.support.valkey_owner import owner
 from tests.support.worker_process import WorkerProcesses, worker_processes
 
 pytestmark = pytest.mark.timeout(120)
-
-
-@pytest.fixture
-def workers(tmp_path: Path) -> Iterator[WorkerProcesses]:
-    """Workers on a Valkey of their own."""
-    with embedded_valkey(tmp_path / "data") as server, worker_processes(server.url, tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def fleet(workers: WorkerProcesses) -> AsyncIterator[Fleet]:
-    """Jobs on that Valkey."""
-    async with Redis.from_url(workers.url, decode_responses=True) as redis:
-        yield Fleet(redis, Engine(redis, prefix="bull", keep_finished_s=3600))
 
 
 def begun(folder: Path) -> list[str]:
