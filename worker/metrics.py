@@ -55,7 +55,7 @@ class WorkerMetrics:
 
     def begun(self, kind: str | None) -> None:
         """Count an attempt that begins."""
-        self.started.labels(kind=kind or _UNKNOWN_KIND).inc()
+        self.started.labels(kind or _UNKNOWN_KIND).inc()
 
     def called_back(self, result: str, latency_s: float | None) -> None:
         """Count a try to deliver a callback."""
@@ -67,7 +67,7 @@ class WorkerMetrics:
         """Count an attempt. ``kind`` is None when nobody knows it, ``waited_s`` when nobody knows that."""
         # Names come from whoever adds jobs: without a bound they would fill the memory of Prometheus.
         kind = kind or _UNKNOWN_KIND
-        self.attempts.labels(kind=kind, outcome=outcome, code=code).inc()
-        self.run_s.labels(kind=kind).observe(run_s)
+        self.attempts.labels(kind, outcome, code).inc()
+        self.run_s.labels(kind).observe(run_s)
         if waited_s is not None:
-            self.waited_s.labels(kind=kind).observe(waited_s)
+            self.waited_s.labels(kind).observe(waited_s)
