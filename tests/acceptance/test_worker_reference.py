@@ -55,7 +55,7 @@ def test_the_pages_workers_start_and_stop(stack: Stack, tmp_path: Path, command:
     given = {name.removeprefix(PREFIX).lower(): value for name, value in environment.items()}
     given = {name: str(free_port()) if name.endswith("port") else value for name, value in given.items()}
     with worker_processes(stack.environment["CORRAL_REDIS_URL"], tmp_path) as workers:
-        # The helper's own setting stands for the machine's cores.
+        # The fixture's own setting stands for the machine's cores.
         process = workers.start("worker", *arguments.split(), worker_processes=2, **given)
         count = 1 if "--processes 1" in arguments else 2
         until_sync(lambda: workers.said("worker.started") == count, within_s=20)
