@@ -113,14 +113,17 @@ async def test_a_server_that_hangs_between_two_steps_is_no_second_wait(
 ) -> None:
     """However many steps a request has, its time with the server is one."""
     await api.post(ROUTE, json=BODY)
-    posts = [timed(api, "POST", ROUTE, json=BODY, headers={"Idempotency-Key": str(n)}) for n in range(30)]
+    posts = [timed(api, "POST", ROUTE, json=BODY, headers={"Idempotency-Key": str(n)}) for n in range(8)]
     running = [asyncio.ensure_future(post) for post in posts]
     await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
     os.kill(server.pid, signal.SIGSTOP)
+    # From here: before, they have only shared this process with their callers.
+    stopped_at = time.monotonic()
     answers = await asyncio.gather(*running)
+    seconds = time.monotonic() - stopped_at
 
     assert {answer.status_code for answer, _ in answers} <= {202, 503}
-    assert max(seconds for _, seconds in answers) < LIMIT_S
+    assert seconds < LIMIT_S
 
 
 class Line:
