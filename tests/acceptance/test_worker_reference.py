@@ -3,13 +3,15 @@
 import re
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from corral.cli import main
-from corral.stack import Stack, free_port
+from corral.stack import Stack, free_port, running
+from corral.valkey import ValkeyServer
 from schemas.settings import PREFIX
 from tests.support.child_process_ids import descendants
 from tests.support.until import until_sync
@@ -24,16 +26,24 @@ PAGE = (ROOT / "docs" / "reference" / "worker.md").read_text()
 STARTING, STEERING = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 
 
-@pytest.mark.parametrize("command", STEERING.splitlines())
-def test_the_pages_steering_commands_work(stack: Stack, command: str) -> None:
-    """Each, as it stands there, on a running stack."""
-    done = CliRunner().invoke(main, command.split()[1:], env={"CORRAL_API_URL": stack.api_url})
-    assert done.exit_code == 0, done.output
+@pytest.fixture(scope="module")
+def steered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack for these tests alone: a queue left paused or a worker left small would fail every other test."""
+    with running(tmp_path_factory.mktemp("steered"), api_port=free_port()) as started:
+        yield started
 
 
-def test_a_worker_of_the_stack_can_be_drained_and_resized(stack: Stack) -> None:
+def test_the_pages_steering_commands_work(steered: Stack) -> None:
+    """As they stand there, in their order."""
+    runner = CliRunner(env={"CORRAL_API_URL": steered.api_url})
+    for command in STEERING.splitlines():
+        done = runner.invoke(main, command.split()[1:])
+        assert done.exit_code == 0, done.output
+
+
+def test_a_worker_of_the_stack_can_be_drained_and_resized(steered: Stack) -> None:
     """By the id that the list shows."""
-    runner = CliRunner(env={"CORRAL_API_URL": stack.api_url})
+    runner = CliRunner(env={"CORRAL_API_URL": steered.api_url})
 
     def listed() -> list[str]:
         return runner.invoke(main, ["worker", "list"]).output.splitlines()
@@ -48,13 +58,13 @@ def test_a_worker_of_the_stack_can_be_drained_and_resized(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("command", STARTING.splitlines())
-def test_the_pages_workers_start_and_stop(stack: Stack, tmp_path: Path, command: str) -> None:
+def test_the_pages_workers_start_and_stop(valkey: ValkeyServer, tmp_path: Path, command: str) -> None:
     """As many processes as it says, and 0 after SIGTERM."""
     setting, _, arguments = command.partition("#")[0].strip().rpartition("python -m worker")
     environment = dict(pair.split("=") for pair in setting.split())
     given = {name.removeprefix(PREFIX).lower(): value for name, value in environment.items()}
     given = {name: str(free_port()) if name.endswith("port") else value for name, value in given.items()}
-    with worker_processes(stack.environment["CORRAL_REDIS_URL"], tmp_path) as workers:
+    with worker_processes(valkey.url, tmp_path) as workers:
         # The fixture's own setting stands for the machine's cores.
         process = workers.start("worker", *arguments.split(), worker_processes=2, **given)
         count = 1 if "--processes 1" in arguments else 2
