@@ -15,9 +15,9 @@ from redis.asyncio import Redis
 from bench.report import Report, Target, medians
 from bench.server import Server
 from producers import connection, log
-from producers.engine import Engine, NewJob, Tenants
-from producers.fairness import Fairness
-from producers.tenant_ledger import TenantLedger
+from producers.engine.fairness import Fairness
+from producers.engine.jobs import Engine, NewJob, Tenants
+from producers.tenants.ledger import TenantLedger
 from schemas import job_id as ids
 from schemas.envelope import Envelope
 from schemas.job_spec import JobSpec

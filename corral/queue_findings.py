@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from redis.asyncio import Redis
 
 from corral.finding import Finding
-from producers.orphan import Orphans
+from producers.engine.orphan import Orphans
 from worker import connection_name
 
 # Node's BullMQ 6 and the package of Python have no list of paused jobs; 5 has, and the two lose each other's.

@@ -27,7 +27,7 @@ def serve() -> None:
     except Misconfigured as error:
         sys.exit(f"corral: {error}")
     Granian(
-        "producers.app:create",
+        "producers.api.app:create",
         factory=True,
         address=settings.api_host,
         port=settings.api_port,

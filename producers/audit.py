@@ -7,7 +7,7 @@ from typing import cast
 import structlog
 from redis.asyncio import Redis
 
-from producers.engine import answering
+from producers.engine.jobs import answering
 from schemas.queue_status import AuditEntry
 
 log = structlog.get_logger()

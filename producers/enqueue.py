@@ -9,9 +9,9 @@ from typing import Self
 
 from pydantic import BaseModel
 
-from producers.admission import Admission
-from producers.engine import Engine, NewJob
-from producers.remembered import callback_id
+from producers.engine.jobs import Engine, NewJob
+from producers.engine.remembered import callback_id
+from producers.tenants.admission import Admission
 from schemas import job_id as ids
 from schemas.envelope import Callback, Envelope, Limits
 from schemas.errors import PayloadInvalid, Permanent

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import structlog
 from pydantic import ValidationError
 
-from producers.engine_schedule import EngineSchedules, KeptSchedule
+from producers.engine.schedulers import EngineSchedules, KeptSchedule
 from schemas.envelope import Envelope, describe
 from schemas.errors import EngineUnavailable, PayloadInvalid, Permanent, UnknownKind
 from schemas.job_spec import Catalogue

@@ -14,7 +14,7 @@ from typing import cast
 from pydantic import ValidationError
 from redis.asyncio import Redis
 
-from producers.engine import answering
+from producers.engine.jobs import answering
 from schemas.worker_status import WorkerStatus, WorkerWish
 
 REPORT_TTL_S = 15

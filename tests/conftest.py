@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from corral.receiver import Receiver, receiving
 from corral.stack import Stack, free_port, new_secret, running
 from corral.valkey import ValkeyServer, embedded_valkey
-from producers.app import build
+from producers.api.app import build
 from producers.settings import ApiSettings
 from schemas.job_spec import catalogue
 from tests.support.key_leak import leaked_keys

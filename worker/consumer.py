@@ -13,11 +13,11 @@ from bullmq.custom_errors import UnrecoverableError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from producers import cancel
-from producers.cancel import CANCEL_FIELD
-from producers.engine_schedule import scheduler
-from producers.fairness import Fairness
-from producers.new_job import CHILD_OPTION
+from producers.engine import cancel
+from producers.engine.cancel import CANCEL_FIELD
+from producers.engine.fairness import Fairness
+from producers.engine.new_job import CHILD_OPTION
+from producers.engine.schedulers import scheduler
 from schemas import job_id as ids
 from schemas.errors import ChildFailed, CorralError, EngineUnavailable
 from schemas.job_status import Progress

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from producers.new_job import Keep
+from producers.engine.new_job import Keep
 
 
 @dataclass(frozen=True)

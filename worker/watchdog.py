@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import structlog
 from redis.asyncio import Redis
 
-from producers.engine import answering
+from producers.engine.jobs import answering
 from schemas.errors import EngineUnavailable
 from worker.consumer import BLOCK_S
 from worker.served_queue import QueueUnread, ServedQueue

@@ -9,8 +9,8 @@ from pydantic import BaseModel
 
 from bench.subjects.harness import Add, Config, OnJob, Payload, main
 from producers import connection, log
-from producers.engine import Engine
-from producers.new_job import NewJob
+from producers.engine.jobs import Engine
+from producers.engine.new_job import NewJob
 from schemas import job_id
 from schemas.envelope import Envelope
 from schemas.job_spec import JobSpec

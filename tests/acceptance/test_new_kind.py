@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import generate_latest
 from redis.asyncio import Redis
 
-from producers.app import build
+from producers.api.app import build
 from producers.settings import ApiSettings
 from schemas.errors import Misconfigured
 from schemas.job_spec import Catalogue, catalogue

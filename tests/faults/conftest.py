@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from corral.valkey import ValkeyServer, embedded_valkey
-from producers.engine import Engine
+from producers.engine.jobs import Engine
 from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.fleet import Fleet
 from tests.support.worker_process import WorkerProcesses, worker_processes

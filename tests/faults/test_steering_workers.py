@@ -9,8 +9,8 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from producers.app import build
-from producers.engine import Engine
+from producers.api.app import build
+from producers.engine.jobs import Engine
 from producers.settings import ApiSettings
 from schemas import VERSION
 from schemas.job_spec import catalogue

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from redis.asyncio import Redis
 
 from corral.valkey import ValkeyServer, embedded_valkey
-from producers.app import build
+from producers.api.app import build
 from producers.settings import ApiSettings
 from schemas.job_spec import catalogue
 from tests.conftest import serving

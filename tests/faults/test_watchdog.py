@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 
 from corral.stack import free_port
 from corral.valkey import embedded_valkey
-from producers.engine import Engine
+from producers.engine.jobs import Engine
 from schemas.job_status import JobState
 from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.faulty_worker import HANG

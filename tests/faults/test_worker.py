@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from corral.receiver import receiving
-from producers.engine import Engine, NewJob
+from producers.engine.jobs import Engine, NewJob
 from schemas import job_id as ids
 from schemas.envelope import Callback, Envelope
 from schemas.job_status import JobState

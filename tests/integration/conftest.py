@@ -3,7 +3,7 @@
 import pytest
 from redis.asyncio import Redis
 
-from producers.engine import Engine
+from producers.engine.jobs import Engine
 from tests.support.fleet import Fleet
 
 

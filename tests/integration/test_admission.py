@@ -10,12 +10,12 @@ from redis.asyncio import Redis
 
 from corral.valkey import ValkeyServer
 from producers import connection
-from producers.admission import Admission, TenantLimitReached, TenantLimits
-from producers.app import build
-from producers.engine import Engine, Tenants
+from producers.api.app import build
+from producers.engine.jobs import Engine, Tenants
 from producers.enqueue import Enqueue, Order
 from producers.settings import ApiSettings
-from producers.tenant_ledger import TenantLedger
+from producers.tenants.admission import Admission, TenantLimitReached, TenantLimits
+from producers.tenants.ledger import TenantLedger
 from schemas.job_spec import catalogue
 from tests.conftest import serving
 from tests.support.fleet import QUEUE, Fleet, Trial, entry, hang, spec, succeed

@@ -15,7 +15,7 @@ from bullmq import Queue
 from redis.asyncio import Redis
 
 from corral.valkey import ValkeyServer, embedded_valkey
-from producers.engine import Engine
+from producers.engine.jobs import Engine
 from schemas.job_spec import JobSpec
 from tests.support.fleet import Fleet, Trial, Verdict, entry, succeed
 from tests.support.until import until, until_sync

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from standardwebhooks.webhooks import Webhook
 
 from corral.stack import new_secret
-from producers.engine import NewJob
+from producers.engine.jobs import NewJob
 from schemas import job_id as ids
 from schemas.callback_event import CallbackEvent
 from schemas.envelope import Callback, Envelope, EventType

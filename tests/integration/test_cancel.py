@@ -10,8 +10,8 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from corral.stack import new_secret
-from producers.engine import Engine, NewJob, Tenants
-from producers.fairness import Fairness
+from producers.engine.fairness import Fairness
+from producers.engine.jobs import Engine, NewJob, Tenants
 from schemas import job_id as ids
 from schemas.envelope import Callback, Envelope
 from schemas.errors import Retryable

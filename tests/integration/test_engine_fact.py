@@ -8,7 +8,7 @@ from bullmq import Queue
 
 from corral.stack import free_port
 from producers import connection
-from producers.engine import Engine, NewJob
+from producers.engine.jobs import Engine, NewJob
 from schemas import job_id as ids
 from schemas.envelope import Envelope
 from schemas.errors import EngineUnavailable

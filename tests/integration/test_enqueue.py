@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from corral.valkey import ValkeyServer
 from producers import connection
-from producers.engine import Engine, NewJob
+from producers.engine.jobs import Engine, NewJob
 from producers.enqueue import Enqueue, IdempotencyMismatch, Order
 from schemas.envelope import Callback
 from schemas.errors import EngineUnavailable

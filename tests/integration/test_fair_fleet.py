@@ -9,9 +9,9 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from corral.valkey import ValkeyServer
-from producers.app import build
-from producers.engine import Engine, NewJob, Tenants
-from producers.fairness import Fairness
+from producers.api.app import build
+from producers.engine.fairness import Fairness
+from producers.engine.jobs import Engine, NewJob, Tenants
 from producers.settings import ApiSettings
 from schemas import job_id as ids
 from schemas.envelope import Envelope

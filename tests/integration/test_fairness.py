@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from producers.engine import Engine, NewJob, Tenants
-from producers.fairness import Fairness
+from producers.engine.fairness import Fairness
+from producers.engine.jobs import Engine, NewJob, Tenants
 from schemas import job_id as ids
 from schemas.envelope import Envelope
 from schemas.errors import Retryable

@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 from starlette.requests import ClientDisconnect
 
-from producers.app import build
+from producers.api.app import build
 from producers.file_store import DiskFiles, FileTooLarge
 from producers.settings import ApiSettings
 from schemas.job_spec import catalogue

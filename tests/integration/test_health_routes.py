@@ -3,7 +3,7 @@
 import httpx
 from redis.asyncio import Redis
 
-from producers.app import build
+from producers.api.app import build
 from producers.settings import ApiSettings
 from schemas import VERSION
 from schemas.job_spec import catalogue

@@ -7,7 +7,7 @@ import pytest
 from bullmq import Queue
 from redis.asyncio import Redis
 
-from producers.cancel import CANCEL_FIELD
+from producers.engine.cancel import CANCEL_FIELD
 
 # As redis-py has it.
 Fields = dict[bytes | bytearray | memoryview | str | int | float, bytes | bytearray | memoryview | str | int | float]

@@ -8,7 +8,7 @@ import httpx
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
-from producers.queue_lag import lags
+from producers.engine.queue_lag import lags
 from producers.settings import ApiSettings
 from producers.trace import Off
 from schemas.errors import CallbackRejected

@@ -8,7 +8,7 @@ import pytest
 import structlog
 from fastapi import FastAPI
 
-from producers.app import build
+from producers.api.app import build
 from producers.settings import ApiSettings
 from schemas.job_spec import catalogue
 from tests.conftest import serving

@@ -7,8 +7,8 @@ import pytest
 from redis.asyncio import Redis
 
 from corral.queue_findings import look_at_queues
-from producers.engine_schedule import EngineSchedules
-from producers.orphan import Orphans
+from producers.engine.orphan import Orphans
+from producers.engine.schedulers import EngineSchedules
 from schemas.jobs.schedules import FIRE
 from schemas.schedule import Cron
 from tests.support.command import corral

@@ -5,8 +5,8 @@ from bullmq import Queue
 from pydantic import BaseModel
 from redis.asyncio import Redis
 
-from producers.engine import Engine, NewJob
-from producers.remembered import callback_id
+from producers.engine.jobs import Engine, NewJob
+from producers.engine.remembered import callback_id
 from schemas import job_id as ids
 from schemas.envelope import Envelope
 from schemas.errors import Permanent

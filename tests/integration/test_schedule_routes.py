@@ -8,8 +8,8 @@ import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from producers.app import build
-from producers.engine_schedule import EngineSchedules
+from producers.api.app import build
+from producers.engine.schedulers import EngineSchedules
 from producers.schedules import Schedules
 from producers.settings import ApiSettings
 from schemas.job_spec import Catalogue

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 from redis.asyncio import Redis
 
-from producers.engine_schedule import EngineSchedules
+from producers.engine.schedulers import EngineSchedules
 from producers.enqueue import Enqueue
 from producers.schedules import Schedules
 from schemas.envelope import Callback

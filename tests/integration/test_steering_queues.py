@@ -6,8 +6,8 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from producers.app import build
-from producers.engine import NewJob
+from producers.api.app import build
+from producers.engine.jobs import NewJob
 from producers.settings import ApiSettings
 from schemas import job_id as ids
 from schemas.envelope import Callback, Envelope

@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from redis.asyncio import Redis
 
-from producers.app import build
+from producers.api.app import build
 from producers.settings import ApiSettings
 from schemas.job_spec import catalogue
 from tests.conftest import serving

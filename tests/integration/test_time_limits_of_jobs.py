@@ -10,7 +10,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from producers.engine import NewJob
+from producers.engine.jobs import NewJob
 from schemas import job_id as ids
 from schemas.envelope import Envelope, Limits
 from schemas.job_spec import RetryPolicy

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import worker.handlers
-from producers.problem import STATUS
-from producers.refusal import Refusal
+from producers.api.problem import STATUS
+from producers.api.refusal import Refusal
 from schemas.errors import Cancelled, CorralError, Misconfigured, Permanent, Retryable
 
 C = TypeVar("C", CorralError, Refusal)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from redis.asyncio import Redis
 
 from producers import connection
-from producers.engine import Engine, NewJob
+from producers.engine.jobs import Engine, NewJob
 from schemas import job_id as ids
 from schemas.envelope import Envelope
 from schemas.job_spec import AnySpec, JobSpec, RetryPolicy

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.file_label import file_name, media_type
+from producers.api.file_label import file_name, media_type
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.firing_time import next_firing
+from producers.engine.firing_time import next_firing
 from schemas.errors import PayloadInvalid
 from schemas.schedule import Cron
 

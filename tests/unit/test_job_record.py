@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.cancel import CANCEL_FIELD
-from producers.job_record import progress_of, record, tenant_of
+from producers.engine.cancel import CANCEL_FIELD
+from producers.engine.job_record import progress_of, record, tenant_of
 from schemas.job_status import JobState, Progress
 
 NODE_JOB = {"name": "convert", "data": '{"source": 1}', "timestamp": "1700000000000", "opts": "{}"}

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.multipart import FilePart, first_file
-from producers.refusal import FormInvalid
+from producers.api.multipart import FilePart, first_file
+from producers.api.refusal import FormInvalid
 
 BOUNDARY = "corral-test"
 TYPE = f"multipart/form-data; boundary={BOUNDARY}"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from producers.app import build
+from producers.api.app import build
 from producers.settings import ApiSettings
 from schemas.job_spec import catalogue
 

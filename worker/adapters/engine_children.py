@@ -9,8 +9,8 @@ from typing import Literal, Self
 from redis.asyncio import Redis
 
 from producers import connection, trace
-from producers.engine import Engine, answering
-from producers.new_job import NewJob, Parent
+from producers.engine.jobs import Engine, answering
+from producers.engine.new_job import NewJob, Parent
 from schemas import job_id as ids
 from schemas.envelope import Envelope
 from schemas.errors import ChildFailed, ChildrenPending, EngineUnavailable

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Self
 
 from producers import connection
-from producers.engine import Engine
+from producers.engine.jobs import Engine
 from schemas.job_status import JobRecord
 from schemas.settings import EngineSettings
 from worker.ports import JobReader

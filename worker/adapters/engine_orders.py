@@ -8,8 +8,8 @@ from typing import Self
 from pydantic import ValidationError
 
 from producers import connection, trace
-from producers.engine import Engine
-from producers.engine_schedule import EngineSchedules, due_at
+from producers.engine.jobs import Engine
+from producers.engine.schedulers import EngineSchedules, due_at
 from producers.enqueue import Enqueue, Order
 from schemas.envelope import describe
 from schemas.errors import PayloadInvalid, UnknownKind

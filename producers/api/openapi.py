@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from producers.problem import MEDIA_TYPE, Problem
+from producers.api.problem import MEDIA_TYPE, Problem
 
 _FIRST_ERROR = 400
 _FRAMEWORKS_OWN = ("HTTPValidationError", "ValidationError")

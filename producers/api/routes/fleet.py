@@ -5,11 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Path, Query, Request
 from pydantic import BaseModel, Field
 
+from producers.api.engine_time import engine_time
+from producers.api.refusal import QueueNotDrainable, QueueNotFound, WorkerNotFound
+from producers.api.tenant import Operator
 from producers.audit import Audit
-from producers.engine_queue import EngineQueue
-from producers.engine_time import engine_time
-from producers.refusal import QueueNotDrainable, QueueNotFound, WorkerNotFound
-from producers.tenant import Operator
+from producers.engine.queues import EngineQueue
 from producers.worker_registry import WorkerRegistry
 from schemas.job_spec import Catalogue
 from schemas.queue_status import AuditEntry, Drained, QueueLimits, QueueStatus

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
-from producers.engine import answering
+from producers.engine.jobs import answering
 
 _SCORE_UNIT = 0x1000  # a delayed job's score is its time in milliseconds, times this
 _MS = 1000

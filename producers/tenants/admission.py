@@ -1,7 +1,7 @@
 """Whether a tenant may add one more job: limits on what it has in flight, in line, and in bytes.
 
 To ask costs nothing while a tenant is below its limits: every add answers with what the tenant then has
-(``producers/tenant_ledger.py``), and that is what the next one is measured by, with those of this process that
+(``producers/tenants/ledger.py``), and that is what the next one is measured by, with those of this process that
 are under way. Only who seems to be at a limit is counted anew, and refused when that is so. Several processes
 may pass a limit together by as many adds as they have under way at that moment.
 """
@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from producers.engine import answering
-from producers.tenant_ledger import TenantLedger, Usage
+from producers.engine.jobs import answering
+from producers.tenants.ledger import TenantLedger, Usage
 from schemas.errors import Retryable
 
 # One count of 2,000 jobs takes the server about a millisecond: so often, whoever asks.

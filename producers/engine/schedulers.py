@@ -14,8 +14,8 @@ from bullmq import Queue
 from bullmq.job_scheduler import JobScheduler
 from redis.asyncio import Redis
 
-from producers.engine import answering
-from producers.firing_time import next_firing
+from producers.engine.firing_time import next_firing
+from producers.engine.jobs import answering
 from schemas.job_spec import AnySpec
 from schemas.schedule import Cron, Every
 

@@ -8,8 +8,8 @@ from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError, MultipartParseError
 from python_multipart.multipart import parse_options_header
 
-from producers.file_label import DEFAULT_TYPE
-from producers.refusal import FormInvalid
+from producers.api.file_label import DEFAULT_TYPE
+from producers.api.refusal import FormInvalid
 
 _LONGEST_HEADER_BYTES = 8 * 1024
 _CALLBACKS = (

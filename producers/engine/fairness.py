@@ -37,7 +37,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 
-from producers.cancel import CANCEL_FIELD
+from producers.engine.cancel import CANCEL_FIELD
 from schemas.envelope import DEFAULT_TENANT
 
 # What a job that was never tagged, or comes back, waits with; tags begin above.

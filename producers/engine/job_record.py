@@ -7,7 +7,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from producers.cancel import CANCEL_FIELD
+from producers.engine.cancel import CANCEL_FIELD
 from schemas import job_id as ids
 from schemas.envelope import DEFAULT_TENANT, Envelope
 from schemas.errors import Cancelled, CorralError, JobError, JobStalled, PayloadInvalid

@@ -9,13 +9,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import FileResponse
 
-from producers.edge import announced_bytes
-from producers.file_label import DEFAULT_TYPE, file_name, media_type
+from producers.api.edge import announced_bytes
+from producers.api.file_label import DEFAULT_TYPE, file_name, media_type
+from producers.api.multipart import first_file
+from producers.api.refusal import BodyIncomplete, RangeNotSatisfiable
+from producers.api.tenant import Tenant
 from producers.file_store import DiskFiles, FileTooLarge
-from producers.multipart import first_file
-from producers.refusal import BodyIncomplete, RangeNotSatisfiable
 from producers.settings import ApiSettings
-from producers.tenant import Tenant
 from schemas.artifact import Artifact, FileRef
 
 PATH = "/v1/files"

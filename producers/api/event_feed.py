@@ -15,8 +15,8 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from producers.engine import answering
-from producers.job_record import progress_of
+from producers.engine.job_record import progress_of
+from producers.engine.jobs import answering
 from schemas.job_status import Progress
 
 log = structlog.get_logger()

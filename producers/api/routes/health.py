@@ -9,8 +9,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 from prometheus_client.core import CollectorRegistry
 from pydantic import BaseModel
 
-from producers.engine_time import engine_time
-from producers.queue_lag import lags
+from producers.api.engine_time import engine_time
+from producers.engine.queue_lag import lags
 from schemas import VERSION
 from schemas.errors import EngineUnavailable
 

@@ -1,6 +1,6 @@
 """A queue as a whole, as the operator steers it: looked at, paused, limited, drained.
 
-Beside ``producers/engine.py`` the one file on this side that knows BullMQ: that one is about jobs.
+Beside ``producers/engine/jobs.py`` the one file on this side that knows BullMQ: that one is about jobs.
 """
 
 import time
@@ -10,9 +10,9 @@ from typing import cast
 from bullmq import Queue
 from redis.asyncio import Redis
 
-from producers import cancel
-from producers.cancel import CANCEL_FIELD
-from producers.engine import answering
+from producers.engine import cancel
+from producers.engine.cancel import CANCEL_FIELD
+from producers.engine.jobs import answering
 from schemas.queue_status import QueueLimits, QueueStatus, RateLimit
 
 _STATES = ("waiting", "prioritized", "delayed", "active", "waiting-children", "completed", "failed")

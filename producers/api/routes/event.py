@@ -12,10 +12,10 @@ from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 from pydantic import BaseModel
 
-from producers.engine import Engine
-from producers.engine_time import engine_time
-from producers.event_feed import END, EventFeed, Happening, order
-from producers.tenant import OwnJob
+from producers.api.engine_time import engine_time
+from producers.api.event_feed import END, EventFeed, Happening, order
+from producers.api.tenant import OwnJob
+from producers.engine.jobs import Engine
 from schemas import job_id as ids
 from schemas.errors import EngineUnavailable
 from schemas.job_status import JobStatus

@@ -8,11 +8,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from producers import problem
+from producers.api import problem
+from producers.api.metrics import ApiMetrics
+from producers.api.refusal import BodyTooLarge, HostRefused
+from producers.api.request_mark import headers_of_every_answer, mark
 from producers.file_store import FileTooLarge
-from producers.metrics import ApiMetrics
-from producers.refusal import BodyTooLarge, HostRefused
-from producers.request_mark import headers_of_every_answer, mark
 
 # What a form may have around its file.
 _FORM_BYTES = 64 * 1024

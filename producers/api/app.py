@@ -8,22 +8,23 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from fastapi import FastAPI
 from redis.asyncio import Redis
 
-from producers import connection, openapi, problem, trace
+from producers import connection, trace
+from producers.api import openapi, problem
+from producers.api.edge import BodyLimit, HostGuard, Marked
+from producers.api.event_feed import EventFeed
+from producers.api.metrics import ApiMetrics
+from producers.api.routes import event, file, fleet, health, job, schedule
+from producers.api.tenant import Door
+from producers.api.traced import TracedEnqueue, TracedRequests
 from producers.child_process import die_with_parent
-from producers.edge import BodyLimit, HostGuard, Marked
-from producers.engine import Engine
-from producers.engine_schedule import EngineSchedules
+from producers.engine.jobs import Engine
+from producers.engine.schedulers import EngineSchedules
 from producers.enqueue import Enqueue
-from producers.event_feed import EventFeed
 from producers.file_store import DiskFiles
 from producers.log import configure
-from producers.metrics import ApiMetrics
-from producers.routes import event, file, fleet, health, job, schedule
 from producers.schedules import Schedules
 from producers.settings import ApiSettings
-from producers.tenancy import tenancy
-from producers.tenant import Door
-from producers.traced import TracedEnqueue, TracedRequests
+from producers.tenants.tenancy import tenancy
 from schemas import VERSION
 from schemas import settings as environment
 from schemas.job_spec import Catalogue, catalogue

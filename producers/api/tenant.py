@@ -9,10 +9,10 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import SecretStr
 
-from producers.engine import Engine
-from producers.engine_time import engine_time
-from producers.job_record import tenant_of
-from producers.refusal import JobNotFound, OperatorOnly, Unauthorized
+from producers.api.engine_time import engine_time
+from producers.api.refusal import JobNotFound, OperatorOnly, Unauthorized
+from producers.engine.job_record import tenant_of
+from producers.engine.jobs import Engine
 from producers.settings import ApiSettings
 from schemas.envelope import DEFAULT_TENANT
 from schemas.job_status import JobRecord

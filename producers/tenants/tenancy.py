@@ -2,11 +2,11 @@
 
 from redis.asyncio import Redis
 
-from producers.admission import Admission, TenantLimits
-from producers.engine import Tenants
-from producers.fairness import Fairness
+from producers.engine.fairness import Fairness
+from producers.engine.jobs import Tenants
 from producers.settings import ApiSettings
-from producers.tenant_ledger import TenantLedger
+from producers.tenants.admission import Admission, TenantLimits
+from producers.tenants.ledger import TenantLedger
 
 
 def tenancy(settings: ApiSettings, redis: Redis) -> tuple[Tenants, Admission]:

@@ -8,12 +8,12 @@ from typing import Annotated, Any, Generic, Self, TypeVar
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from producers.engine_time import engine_time
+from producers.api.engine_time import engine_time
+from producers.api.metrics import ApiMetrics
+from producers.api.refusal import JobHasEnded, JobHasNoResult, JobNotFinished
+from producers.api.request_mark import traceparent as well_formed
+from producers.api.tenant import OwnJob, Tenant
 from producers.enqueue import Enqueue, Order
-from producers.metrics import ApiMetrics
-from producers.refusal import JobHasEnded, JobHasNoResult, JobNotFinished
-from producers.request_mark import traceparent as well_formed
-from producers.tenant import OwnJob, Tenant
 from schemas.envelope import LONGEST_S, Callback, Limits
 from schemas.errors import UnknownKind
 from schemas.job_spec import AnySpec, Catalogue

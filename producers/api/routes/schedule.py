@@ -6,9 +6,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel
 
-from producers.engine_time import engine_time
+from producers.api.engine_time import engine_time
+from producers.api.tenant import Tenant
 from producers.schedules import Schedules
-from producers.tenant import Tenant
 from schemas.schedule import ID, ScheduleRequest, ScheduleStatus
 
 router = APIRouter(tags=["schedules"])

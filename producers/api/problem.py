@@ -13,12 +13,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
-from producers.admission import TenantLimitReached
+from producers.api.refusal import BodyInvalid, BodyTooLarge, InternalError, MethodNotAllowed, Refusal, RouteNotFound
+from producers.api.request_mark import headers_of_every_answer, request_id
 from producers.enqueue import IdempotencyMismatch
 from producers.file_store import FileTooLarge
-from producers.refusal import BodyInvalid, BodyTooLarge, InternalError, MethodNotAllowed, Refusal, RouteNotFound
-from producers.request_mark import headers_of_every_answer, request_id
 from producers.schedules import ScheduleDeclared, ScheduleMissing
+from producers.tenants.admission import TenantLimitReached
 from schemas.errors import CorralError, EngineUnavailable, FileMissing, PayloadInvalid, UnknownKind
 
 log = structlog.get_logger()

@@ -13,13 +13,13 @@ from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 from redis.exceptions import RedisError, WatchError
 
-from producers import cancel
-from producers.cancel import CANCEL_FIELD
-from producers.fairness import FIRST, Fairness
-from producers.job_record import record
-from producers.new_job import Keep, NewJob, Parent, node
-from producers.remembered import remembered
-from producers.tenant_ledger import TenantLedger
+from producers.engine import cancel
+from producers.engine.cancel import CANCEL_FIELD
+from producers.engine.fairness import FIRST, Fairness
+from producers.engine.job_record import record
+from producers.engine.new_job import Keep, NewJob, Parent, node
+from producers.engine.remembered import remembered
+from producers.tenants.ledger import TenantLedger
 from schemas import job_id as ids
 from schemas.errors import EngineUnavailable
 from schemas.job_status import JobRecord
