@@ -1,6 +1,7 @@
 """How an attempt ends: one of five ways, and there is no sixth. ``name`` is for logs and metrics."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 from pydantic import BaseModel
@@ -14,6 +15,11 @@ class Completed:
 
     name: ClassVar[str] = "completed"
     result: BaseModel
+
+    @cached_property
+    def value_json(self) -> str:
+        """The result as it is stored."""
+        return self.result.model_dump_json()
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,9 @@
 The engine stays on the other side of ``Delivery``, the world on the other side of the ports.
 """
 
-import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -17,8 +16,6 @@ from schemas.errors import (
     ChildrenPending,
     HandlerFailed,
     JobExpired,
-    JobHeartbeatLost,
-    JobTimedOut,
     PayloadInvalid,
     ResultTooLarge,
 )
@@ -28,6 +25,7 @@ from worker.context import Context, Delivery
 from worker.judge import Chances, judge
 from worker.metrics import WorkerMetrics
 from worker.registry import Entry, Registry
+from worker.time_limits import TimeLimits
 
 log = structlog.get_logger()
 
@@ -36,7 +34,7 @@ RESULT_LIMIT_BYTES = 64 * 1024
 _NO_RETRY = RetryPolicy(attempts=1)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Work:
     """A job that was understood: who does it, what is asked, for whom."""
 
@@ -70,7 +68,7 @@ class Attempt:
             with delivery.cancellation:
                 work = self._decode(delivery)
                 result = await self._handle(work, delivery)
-            outcome: Outcome = Completed(_fit(result))
+            outcome: Outcome = _fit(Completed(result))
         except ChildrenPending:
             outcome = Waiting()
         except Exception as error:
@@ -89,23 +87,14 @@ class Attempt:
     async def _handle(self, work: Work, delivery: Delivery) -> BaseModel:
         if delivery.failed is not None:
             raise delivery.failed
-        spec, limits = work.entry.spec, work.limits
+        limits = work.limits
         if limits.wait_s is not None and (delivery.waited_s or 0) > limits.wait_s:
             raise JobExpired(f"the job waited for longer than {limits.wait_s:g} s and was not begun")
         ports = {port: self.ports[port] for port in work.entry.ports}
-        with self.metrics.running.labels(kind=spec.kind).track_inprogress():
-            try:
-                async with asyncio.timeout(limits.run_s) as run, asyncio.timeout(limits.heartbeat_s) as pulse:
-                    alive = _reviving(pulse, limits.heartbeat_s)
-                    job = Context(delivery, tenant=work.envelope.tenant, ports=ports, alive=alive)
-                    result = await work.entry.handle(work.payload, job)
-                    await job.flush()
-            except TimeoutError as error:
-                if run.expired():
-                    raise JobTimedOut(f"the job ran for longer than {limits.run_s:g} s; split the work") from error
-                if pulse.expired():
-                    raise JobHeartbeatLost(f"no sign of life from the job for {limits.heartbeat_s:g} s") from error
-                raise
+        with TimeLimits(limits, delivery.cancellation.end) as time_limits:
+            job = Context(delivery, tenant=work.envelope.tenant, ports=ports, alive=time_limits.alive)
+            result = await work.entry.handle(work.payload, job)
+            await job.flush()
         return result
 
     def _judge(self, error: Exception, work: Work | None, delivery: Delivery) -> Outcome:
@@ -138,23 +127,8 @@ class Attempt:
         log.info("attempt.ended", **facts)
 
 
-def _reviving(pulse: asyncio.Timeout, heartbeat_s: float | None) -> Callable[[], None]:
-    loop = asyncio.get_running_loop()
-
-    def alive() -> None:
-        if heartbeat_s is None:
-            return
-        try:
-            pulse.reschedule(loop.time() + heartbeat_s)
-        except RuntimeError:
-            # It is too late, or it came from a task that the handler has left behind.
-            return
-
-    return alive
-
-
-def _fit(result: BaseModel) -> BaseModel:
-    size_bytes = len(result.model_dump_json().encode())
+def _fit(outcome: Completed) -> Completed:
+    size_bytes = len(outcome.value_json.encode())
     if size_bytes > RESULT_LIMIT_BYTES:
         raise ResultTooLarge(f"the result has {size_bytes:,} bytes of {RESULT_LIMIT_BYTES:,}; store it as an artifact")
-    return result
+    return outcome

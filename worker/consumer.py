@@ -4,11 +4,8 @@ Jobs are fetched, locked and ended with the package's own scripts; its loop is n
 says why. The engine's words (camelCase, milliseconds, its errors) end here.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from bullmq import Job
 from bullmq.custom_errors import UnrecoverableError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -17,13 +14,13 @@ from producers.engine import cancel
 from producers.engine.cancel import CANCEL_FIELD
 from producers.engine.fairness import Fairness
 from producers.engine.new_job import CHILD_OPTION
-from producers.engine.schedulers import scheduler
 from schemas import job_id as ids
 from schemas.errors import ChildFailed, CorralError, EngineUnavailable
 from schemas.job_status import Progress
 from schemas.outcome import Cancelled, Completed, DeadLettered, Outcome, Retrying, Waiting
 from worker import connection_name
 from worker.consumer_options import ConsumerOptions
+from worker.engine_job import EngineJob
 from worker.engine_worker import ChildrenLeftError, EngineWorker
 from worker.taken_job import TakenJob
 
@@ -60,7 +57,7 @@ class Consumer:
         self._redis = redis
         self._home = f"{options.prefix}:{options.queue}"
         self._fairness = Fairness(redis)
-        self._worker = _Worker(options.queue, None, _engine_options(redis, options))
+        self._worker = EngineWorker(options.queue, None, _engine_options(redis, options))
         self._keep = options.keep
 
     @property
@@ -70,7 +67,7 @@ class Consumer:
 
     async def open(self) -> None:
         """Learn the server's version: without it delayed jobs come up to a second late."""
-        with _translated():
+        with _translated:
             await self._worker.blockingRedisConnection.getRedisVersion()
             name = connection_name.of_worker(self.options.prefix, self.options.queue, self.options.name)
             await connection_name.give(self._redis, name)
@@ -78,14 +75,13 @@ class Consumer:
     async def take(self) -> TakenJob | None:
         """Wait for a job for up to ``BLOCK_S``; None when there was none, or on ``stop``."""
         try:
-            with _translated():
+            with _translated:
                 # A token of its own for each job: one that is shared cannot tell two runners apart.
-                job = await self._worker.getNextJob(self._worker.new_token())
+                return await self._taken(await self._worker.getNextJob(self._worker.new_token()))
         except EngineUnavailable:
             # The sign that a job is there may have been taken in vain: look at once, before waiting for one.
             self._worker.drained = False
             raise
-        return self._taken(job)
 
     def stop(self) -> None:
         """Wake ``take``, and have it wait no more."""
@@ -98,10 +94,10 @@ class Consumer:
 
         Safe to repeat: once it is written the lock is gone.
         """
-        with _translated():
+        with _translated:
             match outcome:
-                case Completed(result):
-                    following = await self._complete(taken.job, result.model_dump_json())
+                case Completed():
+                    following = await self._complete(taken.job, outcome.value_json)
                 case Retrying(error, delay_s):
                     fields = {"fieldsToUpdate": _reason(error)}
                     delay_ms = max(round(delay_s * 1000), 1)
@@ -111,30 +107,30 @@ class Consumer:
                     following = await self._fail(taken.job, error)
                 case Waiting():
                     following = await self._await_children(taken.job)
-        return self._taken(following)
+            return await self._taken(following)
 
     async def hand_back(self, taken: TakenJob) -> None:
         """Let another worker have the job at once; the attempt does not count."""
-        with _translated():
+        with _translated:
             await self._worker.delay(taken.job, 0, {"skipAttempt": True}, fetch=False)
 
     async def renew(self, held: list[TakenJob]) -> list[TakenJob]:
         """Renew the locks of jobs and give those whose lock is lost."""
         job_ids, tokens = [one.job.id for one in held], [one.job.token for one in held]
-        with _translated():
+        with _translated:
             lost = await self._worker.backend.extendLocks(job_ids, tokens, self._worker.opts["lockDuration"])
         return [one for one in held if one.job.id in lost]
 
     async def find_stalled(self) -> list[str]:
         """Put dead workers' jobs back, or give them up after as many crashes as allowed; tell which."""
         allowed, every_ms = self.options.crashes - 1, round(self.options.watch_s * 1000)
-        with _translated():
+        with _translated:
             found = await self._worker.backend.moveStalledJobsToWait(allowed, every_ms)
         return [ids.public(self.options.queue, engine_id) for engine_id in found]
 
     async def level(self) -> None:
         """Give retries, due jobs and plain ones their place among tenants, where somebody is fair."""
-        with _translated():
+        with _translated:
             await self._fairness.level(self._home)
 
     async def cancelled(self, held: list[TakenJob]) -> list[TakenJob]:
@@ -144,24 +140,24 @@ class Consumer:
             pipe.hexists(self._key(one), CANCEL_FIELD)
         children = [one for one in held if CHILD_OPTION in one.job.opts]
         for one in children:
-            pipe.hmget(one.job.parentKey, *_MOOT)
-        with _translated():
+            pipe.hmget(one.job.parent_key or "", *_MOOT)
+        with _translated:
             found = await pipe.execute()
         moot = {one for one, fields in zip(children, found[len(held) :], strict=True) if any(fields)}
         return [one for one, flag in zip(held, found[: len(held)], strict=True) if flag or one in moot]
 
     async def set_progress(self, taken: TakenJob, progress: Progress) -> None:
         """Write how far a job is, and publish it."""
-        with _translated():
-            await taken.job.updateProgress(progress.model_dump())
+        with _translated:
+            await self._worker.scripts.updateProgress(taken.job.id, progress.model_dump())
 
     async def append_log(self, taken: TakenJob, line: str) -> None:
         """Add a line to the job's log, unless the job is gone."""
         key = self._key(taken)
-        with _translated():
+        with _translated:
             await self._worker.client.eval(_APPEND_LOG, 2, key, f"{key}:logs", line, _KEEP_LOGS)
 
-    async def _complete(self, job: Job, value_json: str) -> Job | None:
+    async def _complete(self, job: EngineJob, value_json: str) -> EngineJob | None:
         keep = job.opts.get("removeOnComplete", self._keep)
         try:
             return await self._worker.complete(job, value_json, keep=keep, fetch=not self.stopping)
@@ -171,43 +167,26 @@ class Consumer:
         except UnrecoverableError:
             return await self._fail(job, ChildFailed("a job that this one waited for has failed"))
 
-    async def _await_children(self, job: Job) -> Job | None:
+    async def _await_children(self, job: EngineJob) -> EngineJob | None:
         if await self._worker.backend.moveToWaitingChildren(job.id, job.token, {}):
             return None
         # They have all ended in the meantime, so it is due at once.
         return await self._worker.delay(job, 0, {"skipAttempt": True}, fetch=not self.stopping)
 
-    async def _fail(self, job: Job, error: CorralError) -> Job | None:
+    async def _fail(self, job: EngineJob, error: CorralError) -> EngineJob | None:
         keep = job.opts.get("removeOnFail", self._keep)
         return await self._worker.fail(job, _reason(error), keep=keep, fetch=not self.stopping)
 
-    def _taken(self, job: Job | None) -> TakenJob | None:
-        return TakenJob(job, ids.public(self.options.queue, job.id), job.cancel_requested) if job else None
+    async def _taken(self, job: EngineJob | None) -> TakenJob | None:
+        if job is None:
+            return None
+        cancel_requested = CANCEL_FIELD in job.record
+        if CHILD_OPTION in job.opts and not cancel_requested:
+            cancel_requested = any(await self._redis.hmget(job.parent_key or "", *_MOOT))
+        return TakenJob(job, ids.public(self.options.queue, job.id), cancel_requested=cancel_requested)
 
     def _key(self, taken: TakenJob) -> str:
         return str(self._worker.backend.toKey(taken.job.id))
-
-
-class _Worker(EngineWorker):
-    """The engine's worker, of which we use what takes and ends jobs."""
-
-    @property
-    def jobScheduler(self) -> Any:  # noqa: N802, ANN401 - the package's
-        return scheduler(self)
-
-    async def nextJobFromJobData(self, job_data: Any = None, *rest: Any) -> Any:  # noqa: N802, ANN401
-        try:
-            job = await super().nextJobFromJobData(job_data, *rest)
-        except (ValueError, TypeError, AttributeError, RecursionError):
-            # Somebody wrote what no library of the engine writes. The job is ours by now, so it
-            # has to end: without its data, like any job that nobody can read.
-            kept = {key: job_data[key] for key in ("name", "parent", "parentKey") if key in job_data}
-            job = await super().nextJobFromJobData({**kept, "data": "null"}, *rest)
-        if job is not None:
-            job.cancel_requested = CANCEL_FIELD in job_data
-            if CHILD_OPTION in job.opts and not job.cancel_requested:
-                job.cancel_requested = any(await self.client.hmget(job.parentKey, *_MOOT))
-        return job
 
 
 def _engine_options(redis: Redis, options: ConsumerOptions) -> dict[str, Any]:
@@ -226,12 +205,18 @@ def _reason(error: CorralError) -> dict[str, str]:
     return {"failedReason": str(error.public()), "stacktrace": "[]"}
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise EngineUnavailable(f"the queue's server does not answer ({type(error).__name__}: {error})") from error
-    except TypeError as error:
-        # The package's class for a script that says no: the lock, the job or its place is gone.
-        raise LockLost(f"the job is in other hands ({error})") from error
+class _Translated:
+    """The engine's errors in our words; a class, for this is passed several times a job."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, RedisError | OSError):
+            raise EngineUnavailable(f"the queue's server does not answer ({type(error).__name__}: {error})") from error
+        if isinstance(error, TypeError):
+            # The package's class for a script that says no: the lock, the job or its place is gone.
+            raise LockLost(f"the job is in other hands ({error})") from error
+
+
+_translated = _Translated()

@@ -17,20 +17,26 @@ _PROGRESS_EVERY_S = 0.2
 
 
 class Cancellation:
-    """Somebody's wish that a job should end, and the way to the attempt that runs it.
+    """The way to an attempt that is to end before its time: by its owner's wish, or by its limits.
 
     The attempt is the ``with`` block of it.
     """
 
+    __slots__ = ("_reason", "_task")
+
     def __init__(self, *, requested: bool = False) -> None:
-        """Begin with the wish as it stood when the job was taken."""
-        self._requested = requested
+        """Begin with the owner's wish as it stood when the job was taken."""
+        self._reason: CorralError | None = Cancelled("the job was cancelled before it began") if requested else None
         self._task: asyncio.Task[Any] | None = None
 
     def request(self) -> None:
-        """End the attempt at its next await; nothing happens when it has ended or was asked before."""
-        if self._task is not None and not self._requested:
-            self._requested = True
+        """End the attempt as its owner wishes."""
+        self.end(Cancelled("the job was cancelled while it ran"))
+
+    def end(self, reason: CorralError) -> None:
+        """End the attempt at its next await, with ``reason``; nothing happens when it has ended or has one."""
+        if self._task is not None and self._reason is None:
+            self._reason = reason
             self._task.cancel()
 
     def __enter__(self) -> Self:
@@ -39,8 +45,8 @@ class Cancellation:
         Raises:
             Cancelled: the end was asked for before.
         """
-        if self._requested:
-            raise Cancelled("the job was cancelled before it began")
+        if self._reason is not None:
+            raise self._reason
         self._task = asyncio.current_task()
         return self
 
@@ -52,12 +58,12 @@ class Cancellation:
         One that came from elsewhere, of a worker that stops or has lost the job's lock, goes on.
 
         Raises:
-            Cancelled: somebody asked for the job's end, by ``request``.
+            CorralError: the reason that ``end`` was given.
             HandlerFailed: nobody asked this task: the handler stumbled over another's cancelling.
         """
         task, self._task = cast("asyncio.Task[Any]", self._task), None
         stopped = isinstance(error, asyncio.CancelledError)
-        if not self._requested:
+        if self._reason is None:
             if stopped and task.cancelling() == 0:
                 raise HandlerFailed("the handler waited for something that was cancelled") from error
             return
@@ -66,10 +72,10 @@ class Cancellation:
             return
         if stopped or isinstance(error, Exception):
             # Also when it failed while it was being ended. What has come to its end is done.
-            raise Cancelled("the job was cancelled while it ran") from error
+            raise self._reason from error
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Delivery:
     """A job as the engine hands it over.
 
@@ -94,6 +100,8 @@ class Delivery:
 
 class Context:
     """The job that a handler works for; fills the port ``worker.ports.JobContext``."""
+
+    __slots__ = ("_alive", "_delivery", "_held_back", "_ports", "_reported_at", "_tenant")
 
     def __init__(
         self, delivery: Delivery, *, tenant: str, ports: Mapping[type, object], alive: Callable[[], None] = lambda: None

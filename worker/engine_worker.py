@@ -7,6 +7,7 @@ a package whose script is not the one that was read is refused (`finish_script`)
 
 import asyncio
 import time
+from contextlib import suppress
 from hashlib import sha1, sha256
 from importlib.metadata import version
 from itertools import count
@@ -14,11 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import bullmq
-from bullmq import Job, Worker
-from bullmq.scripts import msgpack, raw2NextJobData
+from bullmq import Worker
+from bullmq.job_scheduler import JobScheduler
+from bullmq.scripts import msgpack
 from redis.exceptions import NoScriptError
 
+from producers.engine.schedulers import scheduler
 from schemas.errors import Misconfigured
+from worker.engine_job import EngineJob
 
 _VERSION = "3.4.4"
 _LIMITED_LOOK_MS = 250
@@ -82,23 +86,26 @@ class EngineWorker(Worker):  # type: ignore[misc]  # the package has no types
         """Make the token of a lock that no other job has."""
         return f"{self.id}:{next(self._tokens)}"
 
-    async def moveToActive(self, token: str) -> Job | None:  # noqa: N802 - the package's
+    @property
+    def jobScheduler(self) -> JobScheduler:  # noqa: N802 - the package's
+        """The package's scheduler, with our reckoning of time."""
+        return scheduler(self)
+
+    async def moveToActive(self, token: str) -> EngineJob | None:  # noqa: N802 - the package's
         """Take a job as the package does, with this worker's name on it."""
         keys = self.scripts.getKeys([*_KEYS, "marker"])
         args = [self._finish_prefix, round(time.time() * 1000), msgpack.packb({**self._finish_limits, "token": token})]
-        reply = raw2NextJobData(await self.scripts.commands["moveToActive"](keys=keys, args=args))
-        found: Job | None = await self.nextJobFromJobData(*(reply or [None, None, 0, 0]), token)
-        return found
+        return await self._taken(await self.scripts.commands["moveToActive"](keys=keys, args=args), token)
 
-    async def complete(self, job: Job, value_json: str, *, keep: object, fetch: bool) -> Job | None:
+    async def complete(self, job: EngineJob, value_json: str, *, keep: object, fetch: bool) -> EngineJob | None:
         """Record a result, already encoded, and give the next job. ``keep`` is a rule as jobs carry it."""
         return await self._end(job, _COMPLETED, value_json, keep, fetch=fetch)
 
-    async def fail(self, job: Job, fields: dict[str, str], *, keep: object, fetch: bool) -> Job | None:
+    async def fail(self, job: EngineJob, fields: dict[str, str], *, keep: object, fetch: bool) -> EngineJob | None:
         """Record that a job has failed for good, and give the next job. ``fields`` has its ``failedReason``."""
         return await self._end(job, _FAILED, fields["failedReason"], keep, fetch=fetch, fields=fields)
 
-    async def delay(self, job: Job, delay_ms: int, options: dict[str, Any], *, fetch: bool) -> Job | None:
+    async def delay(self, job: EngineJob, delay_ms: int, options: dict[str, Any], *, fetch: bool) -> EngineJob | None:
         """Put a job back for later, and give the next job; ``options`` are the package's of ``moveToDelayed``."""
         token, scripts = self.new_token(), self.scripts
         wanted = {**options, "fetchNext": fetch, "workerOpts": self.opts}
@@ -108,7 +115,7 @@ class EngineWorker(Worker):  # type: ignore[misc]  # the package has no types
         reply = await scripts.commands["moveToDelayed"](keys=keys, args=args)
         return await self._next(job, reply, token, "moveToDelayed") if reply != 0 else None
 
-    async def getNextJob(self, token: str) -> Job | None:  # noqa: N802 - the package's
+    async def getNextJob(self, token: str) -> EngineJob | None:  # noqa: N802 - the package's
         """Do as the package does, but wait while the queue's limit of rate holds.
 
         The package's blocking read knows nothing of the limit and sleeps through its end. The wait is
@@ -118,7 +125,7 @@ class EngineWorker(Worker):  # type: ignore[misc]  # the package has no types
         if limited_ms > 0 and not self.closing:
             await asyncio.sleep(min(limited_ms, _LIMITED_LOOK_MS) / 1000)
             self.drained = False
-        found: Job | None = await super().getNextJob(token)
+        found: EngineJob | None = await super().getNextJob(token)
         return found
 
     def _limited_ms(self) -> float:
@@ -128,19 +135,25 @@ class EngineWorker(Worker):  # type: ignore[misc]  # the package has no types
 
     async def _end(
         self,
-        job: Job,
+        job: EngineJob,
         target: tuple[str, str],
         value: str,
         keep: object,
         *,
         fetch: bool,
         fields: dict[str, str] | None = None,
-    ) -> Job | None:
+    ) -> EngineJob | None:
         state, value_field = target
         token, prefix = self.new_token(), self._finish_prefix
-        rules = {short: True for short, name in _PARENT_RULES.items() if job.opts.get(name)}
-        packed = {**self._finish_limits, **rules, "token": job.token, "nextToken": token, "keepJobs": _kept(keep)}
-        packed |= {"attempts": job.attempts, "attemptsMade": job.attemptsMade}
+        packed = {
+            **self._finish_limits,
+            **(_parent_rules(job.opts) if job.parent_key else {}),
+            "token": job.token,
+            "nextToken": token,
+            "keepJobs": _kept(keep),
+            "attempts": job.attempts,
+            "attemptsMade": job.attempts_made,
+        }
         keys = [*self._finish_keys, f"{prefix}{state}", f"{prefix}{job.id}", f"{prefix}metrics:{state}"]
         keys.append(self._finish_marker)
         args = [job.id, round(time.time() * 1000), value_field, value, state, "1" if fetch else "", prefix]
@@ -158,15 +171,36 @@ class EngineWorker(Worker):  # type: ignore[misc]  # the package has no types
             await self.client.script_load(self._finish_text)
             return await self.client.execute_command("EVALSHA", self._finish_sha, *args)
 
-    async def _next(self, job: Job, reply: object, token: str, command: str) -> Job | None:
+    async def _next(self, job: EngineJob, reply: Any, token: str, command: str) -> EngineJob | None:  # noqa: ANN401 - the script's
         if reply == _CHILDREN_LEFT:
             raise ChildrenLeftError
         if isinstance(reply, int) and reply < 0:
             raise self.scripts.finishedErrors({"code": reply, "jobId": job.id, "command": command, "state": "active"})
+        return await self._taken(reply, token)
+
+    async def _taken(self, reply: Any, token: str) -> EngineJob | None:  # noqa: ANN401 - the script's
+        # Fields and values in turn, the id, until when a limit of rate holds, when a delayed job is due.
+        fields, job_id, limited_ms, due_ms = (*(reply or ()), *(None,) * 4)[:4]
+        self.drained = not fields
         # Also when there is none: the package waits for a sign of the next one from then on.
-        fields, job_id, limited_ms, due_ms = raw2NextJobData(reply)
-        found: Job | None = await self.nextJobFromJobData(fields, job_id, limited_ms or 0, due_ms or 0, token)
-        return found
+        self.blockUntil = int(due_ms or 0)
+        job = None
+        if fields:
+            record = dict(zip(fields[::2], fields[1::2], strict=True))
+            job = EngineJob.read(job_id, token, record)
+            if "rjk" in record:
+                await self._advance_scheduler(record, job_id)
+        self.limitUntil = max(int(limited_ms or 0), 0)
+        return job
+
+    async def _advance_scheduler(self, record: dict[str, str], job_id: str) -> None:
+        # A job of a scheduler brings forth the next one: the package's own way, and so its own reading of the job.
+        with suppress(ValueError, TypeError, AttributeError, RecursionError):
+            await self.nextJobFromJobData(record, job_id)
+
+
+def _parent_rules(opts: dict[str, Any]) -> dict[str, bool]:
+    return {short: True for short, name in _PARENT_RULES.items() if opts.get(short) or opts.get(name)}
 
 
 def _kept(rule: object) -> object:

@@ -26,15 +26,22 @@ class Observed:
         kind = self.registry.kind(delivery.queue, delivery.name)
         self.metrics.begun(kind)
         above = _traceparent(delivery.data)
-        if above is None and isinstance(self.tracing, Off):
-            outcome = await self.attempt(delivery)
-        else:
-            with self.tracing.span(f"attempt {kind}", "consumer", above) as span, within(span):
+        try:
+            if above is None and isinstance(self.tracing, Off):
                 outcome = await self.attempt(delivery)
-                _note(span, kind, delivery, outcome)
+            else:
+                outcome = await self._traced(kind, delivery, above)
+        finally:
+            self.metrics.left(kind)
         if kind == DELIVER.kind:
             self.metrics.called_back(*_receipt(outcome))
         return outcome
+
+    async def _traced(self, kind: str | None, delivery: Delivery, above: str | None) -> Outcome:
+        with self.tracing.span(f"attempt {kind}", "consumer", above) as span, within(span):
+            outcome = await self.attempt(delivery)
+            _note(span, kind, delivery, outcome)
+            return outcome
 
 
 def _note(span: Span, kind: str | None, delivery: Delivery, outcome: Outcome) -> None:

@@ -33,6 +33,8 @@ class Registry:
     def __init__(self, entries: Iterable[Entry]) -> None:
         """Keep the entries by kind."""
         self._entries = {entry.spec.kind: entry for entry in entries}
+        specs = [entry.spec for entry in self._entries.values()]
+        self._kinds = {(spec.queue, name): spec.kind for spec in specs for name in (spec.kind, spec.verb)}
 
     @property
     def queues(self) -> list[str]:
@@ -55,10 +57,7 @@ class Registry:
 
     def kind(self, queue: str, name: str) -> str | None:
         """Tell a job's kind; its name may be the kind or, as others add it, the verb."""
-        for kind in (name, f"{queue}.{name}"):
-            if kind in self._entries and self._entries[kind].spec.queue == queue:
-                return kind
-        return None
+        return self._kinds.get((queue, name))
 
     def find(self, queue: str, name: str) -> Entry:
         """Find the handler of a job.

@@ -9,7 +9,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, cast
+from functools import partial
+from typing import Any, TypeVar, cast
 
 import structlog
 
@@ -21,6 +22,8 @@ from worker.taken_job import TakenJob
 
 log = structlog.get_logger()
 
+News = TypeVar("News")
+
 _CANCEL_WATCH_S = 0.4
 _LEVEL_S = 0.5
 _RECONNECT_S = 1.0
@@ -28,7 +31,7 @@ _TELL_S = 2.0
 _HAND_BACK_S = 0.5
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _Held:
     """A job under way here. ``kept_at`` is when its lock was last known to be ours."""
 
@@ -133,17 +136,17 @@ class Runner:
             number=taken.number,
             limit=taken.limit,
             waited_s=taken.waited_s,
-            set_progress=lambda progress: self._tell(self._consumer.set_progress(taken, progress)),
-            append_log=lambda line: self._tell(self._consumer.append_log(taken, line)),
+            set_progress=partial(self._tell, self._consumer.set_progress, taken),
+            append_log=partial(self._tell, self._consumer.append_log, taken),
             failed=taken.failed,
             cancellation=held.cancellation,
         )
 
-    async def _tell(self, news: Awaitable[None]) -> None:
+    async def _tell(self, write: Callable[[TakenJob, News], Awaitable[None]], taken: TakenJob, news: News) -> None:
         # How far a job is, or what it says, is never worth its failing.
         try:
             async with asyncio.timeout(_TELL_S):
-                await news
+                await write(taken, news)
         except (EngineUnavailable, LockLost, TimeoutError) as error:
             self._trouble(error)
 

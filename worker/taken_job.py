@@ -1,49 +1,46 @@
 """A job as the worker has taken it from the engine, in our words."""
 
 import time
-from dataclasses import dataclass
-from typing import Any
 
 from schemas.errors import ChildFailed, CorralError, JobStalled
+from worker.engine_job import EngineJob
 
 # What the engine's own script writes when workers have died under a job too often.
 _STALLED = "job stalled more than allowable limit"
 
 
-@dataclass(frozen=True, eq=False)
 class TakenJob:
-    """A job that this worker holds the lock of, and what the engine's own record of it means."""
+    """A job that this worker holds the lock of, and what the engine's own record of it means.
 
-    job: Any
-    id: str
-    cancel_requested: bool
+    ``number`` is the attempt that this is, from 1, of ``limit``.
+    """
 
-    @property
-    def number(self) -> int:
-        """Which attempt this is, from 1."""
-        return int(self.job.attemptsMade) + 1
+    __slots__ = ("cancel_requested", "id", "job", "limit", "number")
 
-    @property
-    def limit(self) -> int:
-        """How many attempts the job may have; whoever added it may have written anything."""
-        attempts = self.job.opts.get("attempts")
-        return attempts if isinstance(attempts, int) and attempts > 0 else 1
+    def __init__(self, job: EngineJob, public_id: str, *, cancel_requested: bool) -> None:
+        """Hold a job; whoever added it may have written anything."""
+        self.job = job
+        self.id = public_id
+        self.cancel_requested = cancel_requested
+        self.number = job.attempts_made + 1
+        self.limit = job.attempts
 
     @property
     def waited_s(self) -> float | None:
         """How long it lay in the queue; None for a retry or a run after a crash, when nobody knows."""
-        if self.number > 1 or self.job.attemptsStarted > 1:
+        if self.number > 1 or self.job.attempts_started > 1:
             return None
         # The job's own ``delay`` is 0 by now: the engine clears it when a delayed job is due.
         delay = self.job.opts.get("delay")
-        due_s = (int(self.job.timestamp) + (delay if isinstance(delay, int) else 0)) / 1000
+        due_s = (self.job.timestamp_ms + (delay if isinstance(delay, int) else 0)) / 1000
         return max(0.0, time.time() - due_s)
 
     @property
     def failed(self) -> CorralError | None:
         """Why the engine gave the job up before we could begin."""
-        if self.job.deferredFailure is None:
+        reason = self.job.deferred_failure
+        if reason is None:
             return None
-        if self.job.deferredFailure == _STALLED:
+        if reason == _STALLED:
             return JobStalled("the job's worker died under it each time; see the workers' memory and logs")
         return ChildFailed("a job that this one waited for has failed")

@@ -11,6 +11,7 @@ from bench.subjects.harness import Add, Config, OnJob, Payload, main
 from producers import connection, log
 from producers.engine.jobs import Engine
 from producers.engine.new_job import NewJob
+from producers.trace import Off
 from schemas import job_id
 from schemas.envelope import Envelope
 from schemas.job_spec import JobSpec
@@ -19,6 +20,7 @@ from worker.attempt import Attempt
 from worker.consumer import BLOCK_S, Consumer
 from worker.consumer_options import ConsumerOptions
 from worker.metrics import WorkerMetrics
+from worker.observed import Observed
 from worker.registry import Entry, Registry
 from worker.runner import Runner
 
@@ -63,12 +65,14 @@ async def work(config: Config, on_job: OnJob) -> None:
 
     spec = JobSpec(kind=f"{config.queue}.noop", payload=Noop, result=Done)
     registry = Registry([Entry(spec, handle, frozenset())])
-    attempt = Attempt(registry, {}, WorkerMetrics(registry), random.Random())  # noqa: S311 - jitter
+    metrics = WorkerMetrics(registry)
+    attempt = Attempt(registry, {}, metrics, random.Random())  # noqa: S311 - jitter
+    observed = Observed(attempt, registry, metrics, Off())
     async with connection.patient(config.url, block_s=BLOCK_S) as redis:
         options = ConsumerOptions(
             queue=config.queue, prefix="bull", name="bench", lock_s=10, crashes=3, keep_finished_s=60
         )
-        await Runner(Consumer(redis, options), attempt, concurrency=config.concurrency).run()
+        await Runner(Consumer(redis, options), observed, concurrency=config.concurrency).run()
 
 
 if __name__ == "__main__":

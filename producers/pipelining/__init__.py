@@ -1,9 +1,9 @@
-"""A redis-py client that puts the commands of one turn of the event loop into one write, over one socket.
+"""A redis-py client that puts the commands of one turn of the event loop into a few writes, over one socket.
 
     async def example(url: str) -> list[object]:
         async with PipeliningRedis.from_url(url, decode_responses=True) as redis:
             await redis.set("visits", 41)
-            # Two calls, one write, one read; each gets its own reply.
+            # Two calls that do not wait for each other; each gets its own reply.
             return await asyncio.gather(redis.incr("visits"), redis.get("visits"))
 
 It takes redis-py's place wherever a ``redis.asyncio.Redis`` is asked for, with the same options.

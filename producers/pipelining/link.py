@@ -57,6 +57,7 @@ class Link(asyncio.Protocol):
         self._in_flight: deque[Call] = deque()
         self._size = 0
         self._paused = False
+        self._is_due = False
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._watch: asyncio.TimerHandle | None = None
         self._ended: asyncio.Future[None] = self._loop.create_future()
@@ -70,10 +71,15 @@ class Link(asyncio.Protocol):
         if self.broken:
             raise NotWrittenError
         call = Call(packed, count, self._loop.create_future())
-        if not self._outbox:
-            self._loop.call_soon(self._write)
         self._outbox.append(call)
         self._size += call.size
+        # What has gathered goes out at the end of this turn of the loop, and before as soon as it is as much
+        # as is under way: so an idle server begins with the first call, and a busy one is written to seldom.
+        if len(self._outbox) >= len(self._in_flight):
+            self._write()
+        elif not self._is_due:
+            self._is_due = True
+            self._loop.call_soon(self._end_turn)
         return await call.done
 
     async def close(self) -> None:
@@ -122,6 +128,11 @@ class Link(asyncio.Protocol):
             return self._replies.gets()
         except UnicodeDecodeError as error:
             return error  # hiredis has read past the reply, so those behind it stay in their places
+
+    def _end_turn(self) -> None:
+        self._is_due = False
+        if not self.broken:
+            self._write()
 
     def _write(self) -> None:
         # Who was cancelled before this moment wants nothing written.

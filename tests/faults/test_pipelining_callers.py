@@ -61,10 +61,12 @@ async def test_a_call_cancelled_before_the_write_does_not_run(valkey: ValkeyServ
     """Nothing of it reaches the server."""
     async with patient(unix_socket_path=str(valkey.socket)) as client:
         await client.delete("n")
+        # Those before it are under way, so it waits for the end of the turn.
+        before = [asyncio.create_task(client.ping()) for _ in range(2)]
         call = asyncio.create_task(client.incr("n"))
         await asyncio.sleep(0)
         call.cancel()
-        await asyncio.gather(call, return_exceptions=True)
+        await asyncio.gather(call, *before, return_exceptions=True)
         assert await client.get("n") is None
 
 

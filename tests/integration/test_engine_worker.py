@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from bullmq import Job, Queue
+from bullmq import Queue
 from redis.asyncio import Redis
 
 from corral.valkey import ValkeyServer
 from schemas.errors import Misconfigured
 from worker import engine_worker
+from worker.engine_job import EngineJob
 from worker.engine_worker import EngineWorker
 
 Options = dict[str, Any]
@@ -44,8 +45,10 @@ async def _add(queue: Queue, count: int, **options: object) -> None:
         await queue.add("a", {"n": number}, {"jobId": f"j{number}", **options})
 
 
-async def _first(worker: EngineWorker) -> Job:
-    return await worker.getNextJob("first")
+async def _first(worker: EngineWorker) -> EngineJob:
+    job = await worker.getNextJob("first")
+    assert job is not None
+    return job
 
 
 @pytest.mark.parametrize("way", ["complete", "fail", "delay"])
@@ -147,6 +150,7 @@ async def test_a_failed_job_keeps_its_reason_and_a_completed_one_its_value(queue
     await _add(queue, 2)
     worker = engine(client)
     second = await worker.complete(await _first(worker), '{"a":1}', keep=_KEEP, fetch=True)
+    assert second is not None
     await worker.fail(second, _REASON, keep=_KEEP, fetch=True)
     done, failed = await queue.getJob("j0"), await queue.getJob("j1")
     assert (done.returnvalue, done.attemptsMade, failed.failedReason) == ({"a": 1}, 1, "no")
@@ -161,7 +165,7 @@ async def test_a_job_is_kept_by_its_own_rule(queue: Queue, client: Redis, rule: 
     """Whoever adds a job may write its rule in any of the engine's ways."""
     await _add(queue, 3)
     worker = engine(client)
-    job: Job | None = await _first(worker)
+    job: EngineJob | None = await _first(worker)
     while job is not None:
         job = await worker.complete(job, "null", keep=rule, fetch=True)
     assert await queue.getJobCounts("completed") == {"completed": kept}
@@ -185,7 +189,7 @@ async def test_a_package_that_was_not_read_is_refused(monkeypatch: pytest.Monkey
         engine_worker.finish_script()
 
 
-async def _end(worker: EngineWorker, job: Job, way: str, *, fetch: bool = True) -> Job | None:
+async def _end(worker: EngineWorker, job: EngineJob, way: str, *, fetch: bool = True) -> EngineJob | None:
     match way:
         case "complete":
             return await worker.complete(job, "null", keep=_KEEP, fetch=fetch)

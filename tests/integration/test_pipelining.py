@@ -88,13 +88,14 @@ async def _step(client: Any, name: str, number: int, size: int) -> list[str]:  #
             return words
 
 
-async def test_one_turn_is_one_write(valkey: ValkeyServer) -> None:
-    """A hundred commands of one turn reach the server together, over one connection."""
+async def test_one_turn_is_few_writes(valkey: ValkeyServer) -> None:
+    """A hundred commands of one turn reach the server in pieces that double, over one connection."""
     async with fault_proxy(valkey.socket) as proxy, PipeliningRedis(port=proxy.port) as client:
         await client.ping()
         before = proxy.to_server.pieces
         await asyncio.gather(*(client.ping() for _ in range(100)))
-        assert proxy.to_server.pieces - before == 1
+        # 1, 1, 2, 4, 8, 16, 32 and the rest; pieces may come together.
+        assert proxy.to_server.pieces - before <= 8
         assert proxy.accepted == 1
 
 
