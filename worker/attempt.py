@@ -32,6 +32,7 @@ log = structlog.get_logger()
 # A result travels through the queue's server and in callbacks; what is larger is an artifact.
 RESULT_LIMIT_BYTES = 64 * 1024
 _NO_RETRY = RetryPolicy(attempts=1)
+_WELL = (Completed, Waiting)
 
 
 @dataclass(slots=True)
@@ -107,10 +108,10 @@ class Attempt:
 
     def _announce(self, outcome: Outcome, work: Work | None, delivery: Delivery, run_s: float) -> None:
         kind = self.registry.kind(delivery.queue, delivery.name)
-        code = "" if isinstance(outcome, Completed | Waiting) else outcome.error.code
+        error = None if isinstance(outcome, _WELL) else outcome.error
         # Jobs of Corral's own lie waiting for other jobs, as the parents of flows.
         waited_s = None if work and work.entry.spec.internal else delivery.waited_s
-        self.metrics.ended(kind, outcome.name, code, run_s=run_s, waited_s=waited_s)
+        self.metrics.ended(kind, outcome.name, error.code if error else "", run_s=run_s, waited_s=waited_s)
         facts = {
             "job_id": delivery.id,
             "kind": kind or f"{delivery.queue}.{delivery.name}",
@@ -120,8 +121,8 @@ class Attempt:
             "run_s": round(run_s, 4),
             "waited_s": None if waited_s is None else round(waited_s, 4),
         }
-        if not isinstance(outcome, Completed | Waiting):
-            facts |= {"code": code, "reason": str(outcome.error)}
+        if error:
+            facts |= {"code": error.code, "reason": str(error)}
         if isinstance(outcome, Retrying):
             facts["delay_s"] = round(outcome.delay_s, 3)
         log.info("attempt.ended", **facts)
