@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 
 from corral.stack import free_port
+from tests.support.child_process_ids import children
 from tests.support.process_memory import memory_bytes
 from tests.support.until import until_sync
 
@@ -27,8 +28,7 @@ class ApiProcess:
     @property
     def serving_pid(self) -> int:
         """The process that answers: granian's first one only looks after it."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return int(children[-1]) if children else self.process.pid
+        return [self.process.pid, *children(self.process.pid)][-1]
 
     def memory_bytes(self, field: str = "VmRSS") -> int:
         """Give a figure of ``/proc/<pid>/status``: ``VmRSS`` is now, ``VmHWM`` the most there ever was."""

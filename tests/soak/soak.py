@@ -1,0 +1,165 @@
+"""The soak: mixed jobs on a fleet whose workers are killed and whose server is restarted, and then the verdict."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+
+import uvloop
+from redis.asyncio import Redis
+
+from bench.report import Report
+from corral.receiver import Receiver, receiving
+from producers import connection
+from producers.client import ApiRefused, Corral
+from schemas.job_status import JobStatus
+from tests.soak.engine_state import engine_state, open_count
+from tests.soak.fleet import QUEUES, Fleet, fleet
+from tests.soak.ledger import Ledger
+from tests.soak.load import Load, Target
+from tests.soak.report import Run, report, show_faults
+from tests.soak.trouble import Trouble
+from tests.soak.verdict import Evidence, completed_again, judge
+from tests.soak.watch import Watch
+from tests.support.child_process_ids import descendants
+from tests.support.key_leak import leaked_keys
+from tests.support.until import TooLateError, passed, until, until_sync
+
+_TELL_S = 5.0
+_LISTEN_S = 0.1
+_READERS = 16
+_GONE_S = 15.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is asked, what is done to the fleet meanwhile, and how long the last jobs may take."""
+
+    jobs: int
+    kill_every_s: float
+    restart_every_s: float
+    processes: int
+    settle_s: float
+    seed: int
+    ahead: int = 2_000
+
+
+class Soak:
+    """One run."""
+
+    def __init__(self, plan: Plan, say: Callable[[str], None]) -> None:
+        """Tell ``say`` how it goes."""
+        self._plan = plan
+        self._say = say
+        self._begun = time.monotonic()
+        self._ledger = Ledger()
+        self._rng = random.Random(plan.seed)  # noqa: S311 - a mixture
+
+    def run(self, folder: Path) -> Report:
+        """Run it in ``folder``, and say what is wrong; on the main thread, and in a process that adopts orphans."""
+        with fleet(folder, processes=self._plan.processes) as running:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                seen, watch, trouble, work_s = runner.run(self._work(running))
+            running.stop()
+        with suppress(TooLateError):
+            until_sync(lambda: not descendants(), within_s=_GONE_S)
+        verdict, log = judge(seen), running.workers.log
+        for line in show_faults(verdict, seen, log):
+            self._say(line)
+        run = Run(
+            work_s=work_s,
+            whole_s=time.monotonic() - self._begun,
+            kills=trouble.kills,
+            completed_again=completed_again(log),
+            processes_left=len(descendants()),
+            memory=watch.memory,
+        )
+        return report(seen, verdict, run)
+
+    async def _work(self, running: Fleet) -> tuple[Evidence, Watch, Trouble, float]:
+        trouble = Trouble(running.server, running.supervisor.pid, self._rng)
+        with receiving(running.workers.secret) as receiver:
+            async with connection.patient(running.server.url) as redis:
+                watch = Watch(redis, QUEUES, running.lasting)
+                begun, over = time.monotonic(), asyncio.Event()
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(watch.run(over))
+                    group.create_task(self._listen(receiver, over))
+                    group.create_task(self._tell(trouble, over))
+                    await self._load(running, receiver, trouble)
+                    await self._settle(redis)
+                    work_s = time.monotonic() - begun
+                    over.set()
+                self._say("all has ended; looking at each job ...")
+                return await self._evidence(running, redis, watch, trouble), watch, trouble, work_s
+
+    async def _load(self, running: Fleet, receiver: Receiver, trouble: Trouble) -> None:
+        plan, calm = self._plan, asyncio.Event()
+        target = Target(running.api.url, running.tokens, receiver.url)
+        load = Load(target, self._ledger, self._rng, ahead=plan.ahead)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(
+                trouble.make(kill_every_s=plan.kill_every_s, restart_every_s=plan.restart_every_s, stop=calm)
+            )
+            await load.run(plan.jobs)
+            calm.set()
+
+    async def _settle(self, redis: Redis) -> None:
+        async def settled() -> bool:
+            return not self._ledger.unheard and await open_count(redis, QUEUES) == 0
+
+        # What is open then is a fault of its job.
+        with suppress(TooLateError):
+            await until(settled, within_s=self._plan.settle_s)
+
+    async def _listen(self, receiver: Receiver, over: asyncio.Event) -> None:
+        while not over.is_set():
+            await passed(_LISTEN_S, unless=over)
+            self._ledger.listen(receiver)
+
+    async def _tell(self, trouble: Trouble, over: asyncio.Event) -> None:
+        while not over.is_set():
+            await passed(_TELL_S, unless=over)
+            accepted, seconds = len(self._ledger.accepted), time.monotonic() - self._begun
+            self._say(
+                f"{seconds:6.0f} s  {accepted:7,} accepted  {len(self._ledger.heard):7,} called back  "
+                f"{len(self._ledger.unheard):5,} open  {trouble.kills:3} kills  {len(trouble.restarts):2} restarts  "
+                f"{self._ledger.refused:5,} refused"
+            )
+
+    async def _evidence(self, running: Fleet, redis: Redis, watch: Watch, trouble: Trouble) -> Evidence:
+        return Evidence(
+            ledger=self._ledger,
+            engine=await engine_state(redis, QUEUES),
+            statuses=await self._statuses(running),
+            ended_again=watch.ended_again,
+            restarts=trouble.restarts,
+            leaked_keys=await leaked_keys(redis),
+        )
+
+    async def _statuses(self, running: Fleet) -> dict[str, JobStatus | None]:
+        found: dict[str, JobStatus | None] = {}
+        left = iter(self._ledger.accepted.items())
+
+        async def read() -> None:
+            for job_id, order in left:
+                found[job_id] = await _status(clients[order.tenant], job_id)
+
+        clients = {tenant: Corral(running.api.url, token=token) for tenant, token in running.tokens.items()}
+        async with asyncio.TaskGroup() as group:
+            for _ in range(_READERS):
+                group.create_task(read())
+        return found
+
+
+async def _status(client: Corral, job_id: str) -> JobStatus | None:
+    try:
+        return await client.status(job_id)
+    except ApiRefused as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        return None
