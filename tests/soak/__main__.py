@@ -23,7 +23,10 @@ from tests.support.orphan import adopt_orphans
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write the report there.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Keep data and logs there.")
 def main(file: Path | None, folder: Path | None, **plan: Any) -> None:  # noqa: ANN401 - the fields of the plan
-    """Put mixed jobs in while workers are killed and the server is restarted, and look whether each ended once."""
+    """Put mixed jobs in while workers are killed and the server is restarted, and look whether each ended once.
+
+    Ctrl-C puts no more in, and looks at those that were.
+    """
     adopt_orphans()
     with tempfile.TemporaryDirectory(prefix="corral-soak-") as temporary:
         home = folder or Path(temporary)

@@ -3,8 +3,8 @@
 import asyncio
 import random
 import time
-from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.resources import files
@@ -14,7 +14,7 @@ from typing import Any
 from producers.client import ApiRefused, ApiUnreachable, Corral
 from schemas.jobs.documents import CONVERT
 from tests.soak.ledger import Fault, Ledger
-from tests.soak.order import TENANTS, Order, orders
+from tests.soak.order import Order, orders
 from tests.support.until import passed
 
 _CALLERS = 9
@@ -33,6 +33,16 @@ class Target:
     callback_url: str
 
 
+@asynccontextmanager
+async def clients(target: Target) -> AsyncIterator[dict[str, Corral]]:
+    """Open a client for each tenant."""
+    async with AsyncExitStack() as stack:
+        opened = {tenant: Corral(target.api_url, token=token) for tenant, token in target.tokens.items()}
+        for client in opened.values():
+            await stack.enter_async_context(client)
+        yield opened
+
+
 class Load:
     """Some callers that never have more than ``ahead`` jobs open."""
 
@@ -42,15 +52,18 @@ class Load:
         self._ledger = ledger
         self._rng = rng
         self._ahead = ahead
+        self._stopping = False
         self._clients: dict[str, Corral] = {}
         self._documents: dict[str, list[str]] = {}
 
+    def stop(self) -> None:
+        """Put no more in."""
+        self._stopping = True
+
     async def run(self, count: int) -> None:
-        """Put ``count`` orders in; return when each is accepted and every wish to cancel is heard."""
-        async with AsyncExitStack() as stack:
-            for tenant in TENANTS:
-                client = Corral(self._target.api_url, token=self._target.tokens[tenant])
-                self._clients[tenant] = await stack.enter_async_context(client)
+        """Put ``count`` orders in, fewer on ``stop``; return when all are accepted and all wishes to cancel heard."""
+        async with clients(self._target) as self._clients:
+            for tenant, client in self._clients.items():
                 uploads = [await client.upload(Path(str(files("corral") / "samples" / name))) for name in _SAMPLES]
                 self._documents[tenant] = [upload.ref for upload in uploads]
             line = orders(count, self._rng)
@@ -60,6 +73,8 @@ class Load:
 
     async def _call(self, line: Iterator[Order], group: asyncio.TaskGroup) -> None:
         for order in line:
+            if self._stopping:
+                return
             while len(self._ledger.unheard) >= self._ahead:
                 await passed(_ROOM_S)
             job_ids = set(await asyncio.gather(*(self._post(order) for _ in range(order.posts))))

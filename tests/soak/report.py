@@ -12,7 +12,7 @@ from tests.soak.memory import Memory
 from tests.soak.order import MIXTURE
 from tests.soak.verdict import Evidence, Verdict
 
-_JOBS, _RUN, _MEMORY = ("jobs", "callbacks"), ("run",), ("memory",)
+_RUN, _MEMORY = "run", "memory"
 _SHOWN_FAULTS = 20
 _SHOWN_LINES = 5
 
@@ -37,8 +37,9 @@ def report(seen: Evidence, verdict: Verdict, run: Run) -> Report:
 
 def show(made: Report, console: Console) -> None:
     """Print the jobs and the memory as tables, the run as lines, and then the promises."""
-    jobs, run, memory = ([row for row in made.rows if row.case in cases] for cases in (_JOBS, _RUN, _MEMORY))
-    Report("soak: jobs", jobs).show(console)
+    run = [row for row in made.rows if row.case == _RUN]
+    memory = [row for row in made.rows if row.case.startswith(_MEMORY)]
+    Report("soak: jobs", [row for row in made.rows if row not in (*run, *memory)]).show(console)
     for row in run:
         console.print(f"{row.metric:>26} {row.value:,.6g} {row.unit}")
     Report("soak: memory", memory, made.targets).show(console)
@@ -85,13 +86,13 @@ def _of_all(seen: Evidence, verdict: Verdict, run: Run) -> Iterator[Row]:
         ("lost by a killed server", len(verdict.lost_by_kill), ""),
     )
     for metric, value, unit in figures:
-        yield Row("all", "run", metric, value, unit)
+        yield Row("all", _RUN, metric, value, unit)
 
 
 def _of_memory(memory: dict[str, Memory]) -> Iterator[Row]:
     for name, held in memory.items():
         for metric, value in (("2nd quarter", held.quarter(2)), ("3rd", held.quarter(3)), ("4th", held.quarter(4))):
-            yield Row(name, "memory", metric, value, held.unit)
+            yield Row(name, f"{_MEMORY}, {held.unit}", metric, value, "")
 
 
 def _promises(seen: Evidence, verdict: Verdict, run: Run) -> Iterator[Target]:

@@ -2,8 +2,9 @@
 
 import asyncio
 import random
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -15,12 +16,13 @@ from redis.asyncio import Redis
 from bench.report import Report
 from corral.receiver import Receiver, receiving
 from producers import connection
-from producers.client import ApiRefused, Corral
+from producers.client import ApiRefused
+from producers.engine.jobs import Engine
 from schemas.job_status import JobStatus
 from tests.soak.engine_state import engine_state, open_count
 from tests.soak.fleet import QUEUES, Fleet, fleet
 from tests.soak.ledger import Ledger
-from tests.soak.load import Load, Target
+from tests.soak.load import Load, Target, clients
 from tests.soak.report import Run, report, show_faults
 from tests.soak.trouble import Trouble
 from tests.soak.verdict import Evidence, completed_again, judge
@@ -31,7 +33,8 @@ from tests.support.until import TooLateError, passed, until, until_sync
 
 _TELL_S = 5.0
 _LISTEN_S = 0.1
-_READERS = 16
+_READERS = 32
+_ASKED = 2_000
 _GONE_S = 15.0
 
 
@@ -99,8 +102,8 @@ class Soak:
 
     async def _load(self, running: Fleet, receiver: Receiver, trouble: Trouble) -> None:
         plan, calm = self._plan, asyncio.Event()
-        target = Target(running.api.url, running.tokens, receiver.url)
-        load = Load(target, self._ledger, self._rng, ahead=plan.ahead)
+        load = Load(_target(running, receiver.url), self._ledger, self._rng, ahead=plan.ahead)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, load.stop)
         async with asyncio.TaskGroup() as group:
             group.create_task(
                 trouble.make(kill_every_s=plan.kill_every_s, restart_every_s=plan.restart_every_s, stop=calm)
@@ -132,34 +135,58 @@ class Soak:
             )
 
     async def _evidence(self, running: Fleet, redis: Redis, watch: Watch, trouble: Trouble) -> Evidence:
+        statuses = await self._statuses(redis)
         return Evidence(
             ledger=self._ledger,
             engine=await engine_state(redis, QUEUES),
-            statuses=await self._statuses(running),
+            statuses={**statuses, **await self._answers(running)},
             ended_again=watch.ended_again,
             restarts=trouble.restarts,
             leaked_keys=await leaked_keys(redis),
         )
 
-    async def _statuses(self, running: Fleet) -> dict[str, JobStatus | None]:
-        found: dict[str, JobStatus | None] = {}
-        left = iter(self._ledger.accepted.items())
+    async def _statuses(self, redis: Redis) -> dict[str, JobStatus | None]:
+        """Read every job as the API does behind its door."""
+        engine = Engine(redis, prefix="bull", keep_finished_s=3_600)
 
-        async def read() -> None:
-            for job_id, order in left:
-                found[job_id] = await _status(clients[order.tenant], job_id)
+        async def status(job_id: str) -> JobStatus | None:
+            found = await engine.read(job_id)
+            return found.status if found else None
 
-        clients = {tenant: Corral(running.api.url, token=token) for tenant, token in running.tokens.items()}
-        async with asyncio.TaskGroup() as group:
-            for _ in range(_READERS):
-                group.create_task(read())
-        return found
+        return await _each(self._ledger.accepted, status)
+
+    async def _answers(self, running: Fleet) -> dict[str, JobStatus | None]:
+        """Ask the API for some, drawn by chance, and for each whose callback did not come."""
+        known = list(self._ledger.accepted)
+        asked = {*self._rng.sample(known, min(len(known), _ASKED)), *self._ledger.unheard}
+
+        async def status(job_id: str) -> JobStatus | None:
+            try:
+                return await opened[self._ledger.accepted[job_id].tenant].status(job_id)
+            except ApiRefused as error:
+                if error.status != HTTPStatus.NOT_FOUND:
+                    raise
+                return None
+
+        async with clients(_target(running)) as opened:
+            return await _each(asked, status)
 
 
-async def _status(client: Corral, job_id: str) -> JobStatus | None:
-    try:
-        return await client.status(job_id)
-    except ApiRefused as error:
-        if error.status != HTTPStatus.NOT_FOUND:
-            raise
-        return None
+def _target(running: Fleet, callback_url: str = "") -> Target:
+    return Target(running.api.url, running.tokens, callback_url)
+
+
+async def _each(
+    job_ids: Iterable[str], look: Callable[[str], Awaitable[JobStatus | None]]
+) -> dict[str, JobStatus | None]:
+    found: dict[str, JobStatus | None] = {}
+    left = iter(job_ids)
+
+    async def read() -> None:
+        for job_id in left:
+            found[job_id] = await look(job_id)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(_READERS):
+            group.create_task(read())
+    return found

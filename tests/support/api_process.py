@@ -51,7 +51,9 @@ def api_process(
     }
     log = data_folder / "api.log"
     with log.open("wb") as errors:
-        process = subprocess.Popen([sys.executable, "-m", *module], env=environment, stderr=errors)
+        process = subprocess.Popen(
+            [sys.executable, "-m", *module], env=environment, stderr=errors, start_new_session=True
+        )
     url = f"http://127.0.0.1:{port}"
     try:
         until_sync(lambda: _answers(url), within_s=20)
