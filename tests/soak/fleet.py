@@ -36,14 +36,13 @@ class Fleet:
     @property
     def lasting(self) -> dict[str, int]:
         """Name the processes that live from the beginning to the end."""
-        return {"api": self.api.serving_pid, "supervisor": self.supervisor.pid, "spared worker": self.spared.pid}
+        return {"api": self.api.serving_pid, "supervisor": self.supervisor.pid, "worker": self.spared.pid}
 
-    def stop(self) -> None:
-        """End the workers in order; each ends what it has begun."""
+    def stop(self) -> list[int]:
+        """End the workers in order, and give the codes that they end with."""
         for process in self.workers.started:
             process.send_signal(signal.SIGTERM)
-        for process in self.workers.started:
-            process.wait(_STOPPED_S)
+        return [process.wait(_STOPPED_S) for process in self.workers.started]
 
 
 @contextmanager

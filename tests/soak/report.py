@@ -26,6 +26,7 @@ class Run:
     kills: int
     completed_again: int
     processes_left: int
+    ended_badly: int
     memory: dict[str, Memory]
 
 
@@ -105,6 +106,7 @@ def _promises(seen: Evidence, verdict: Verdict, run: Run) -> Iterator[Target]:
     yield Target("soak.callbacks_missing", "callbacks that never came", missing, 0, "<=")
     yield Target("soak.faults", "promises broken", len(verdict.faults), 0, "<=")
     yield Target("soak.processes_left", "processes left behind", run.processes_left, 0, "<=")
+    yield Target("soak.ended_badly", "workers that nobody killed and that did not end with 0", run.ended_badly, 0, "<=")
     for name, held in run.memory.items():
         metric = f"growth of the {name}'s memory from the third quarter to the last, {held.unit}"
         yield Target(f"soak.memory.{name}", metric, held.growth, held.bound, "<=")

@@ -30,6 +30,7 @@ from tests.soak.watch import Watch
 from tests.support.child_process_ids import descendants
 from tests.support.key_leak import leaked_keys
 from tests.support.until import TooLateError, passed, until, until_sync
+from worker.exit_code import STOPPED
 
 _TELL_S = 5.0
 _LISTEN_S = 0.1
@@ -67,7 +68,7 @@ class Soak:
         with fleet(folder, processes=self._plan.processes) as running:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 seen, watch, trouble, work_s = runner.run(self._work(running))
-            running.stop()
+            codes = running.stop()
         with suppress(TooLateError):
             until_sync(lambda: not descendants(), within_s=_GONE_S)
         verdict, log = judge(seen), running.workers.log
@@ -79,6 +80,7 @@ class Soak:
             kills=trouble.kills,
             completed_again=completed_again(log),
             processes_left=len(descendants()),
+            ended_badly=sum(code != STOPPED for code in codes),
             memory=watch.memory,
         )
         return report(seen, verdict, run)

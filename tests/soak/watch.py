@@ -64,7 +64,9 @@ class Watch:
     async def _sample(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             for name, pid in self.processes.items():
-                self._keep(name, "MB", _ALLOWED_MB, memory_bytes(pid) / _MB)
+                # One that has ended has none; it is missed when all are stopped.
+                with suppress(FileNotFoundError, ValueError):
+                    self._keep(name, "MB", _ALLOWED_MB, memory_bytes(pid) / _MB)
             with suppress(RedisError):
                 used = (await self.redis.info("memory"))["used_memory"]
                 kept = await self._kept()
