@@ -15,6 +15,7 @@ from tests.support.orphan import adopt_orphans
 
 @click.command()
 @click.option("--jobs", default=200_000, show_default=True, help="How many are put in.")
+@click.option("--seconds", default=86_400.0, help="Put no more in after so long.")
 @click.option("--kill-every", "kill_every_s", default=5.0, show_default=True, help="A worker process, in seconds.")
 @click.option("--restart-every", "restart_every_s", default=60.0, show_default=True, help="The server, in seconds.")
 @click.option("--processes", default=8, show_default=True, help="Workers under the supervisor.")

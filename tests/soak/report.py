@@ -18,21 +18,28 @@ _SHOWN_LINES = 5
 
 
 @dataclass(frozen=True)
-class Run:
-    """What the run was: its length, and what was done to the fleet."""
+class Work:
+    """From the first order to the last end: how long it took, how many workers were killed, what memory was held."""
 
-    work_s: float
-    whole_s: float
+    seconds: float
     kills: int
+    memory: dict[str, Memory]
+
+
+@dataclass(frozen=True)
+class Run:
+    """The work, and what was found when all was stopped."""
+
+    work: Work
+    whole_s: float
     completed_again: int
     processes_left: int
     ended_badly: int
-    memory: dict[str, Memory]
 
 
 def report(seen: Evidence, verdict: Verdict, run: Run) -> Report:
     """Put the figures and the promises together."""
-    rows = [*_of_sorts(seen), *_of_all(seen, verdict, run), *_of_memory(run.memory)]
+    rows = [*_of_sorts(seen), *_of_all(seen, verdict, run), *_of_memory(run.work.memory)]
     return Report("soak", rows, list(_promises(seen, verdict, run)))
 
 
@@ -53,7 +60,9 @@ def show_faults(verdict: Verdict, seen: Evidence, log: Path) -> Iterator[str]:
         if status := seen.statuses.get(fault.job_id):
             yield f"    {status.model_dump_json(exclude_none=True, exclude={'links'})}"
         with log.open(encoding="utf-8") as lines:
-            yield from [f"    {line.strip()}" for line in lines if fault.job_id in line][-_SHOWN_LINES:]
+            # Its callback's are among them: the two ids differ in their queue alone.
+            told = [line.strip() for line in lines if fault.job_id.partition("_")[2] in line]
+        yield from (f"    {line}" for line in told[-_SHOWN_LINES:])
     if len(verdict.faults) > _SHOWN_FAULTS:
         yield f"... and {len(verdict.faults) - _SHOWN_FAULTS} more"
 
@@ -75,10 +84,10 @@ def _of_sorts(seen: Evidence) -> Iterator[Row]:
 def _of_all(seen: Evidence, verdict: Verdict, run: Run) -> Iterator[Row]:
     outages = [one.outage_s for one in seen.restarts]
     figures = (
-        ("rate", len(seen.ledger.accepted) / run.work_s, "jobs/s"),
-        ("work", run.work_s, "s"),
+        ("rate", len(seen.ledger.accepted) / run.work.seconds, "jobs/s"),
+        ("work", run.work.seconds, "s"),
         ("whole run", run.whole_s, "s"),
-        ("kills of workers", run.kills, ""),
+        ("kills of workers", run.work.kills, ""),
         ("restarts of the server", len(outages), ""),
         ("restarts by SIGKILL", sum(not one.orderly for one in seen.restarts), ""),
         ("longest outage", max(outages, default=0.0), "s"),
@@ -107,6 +116,6 @@ def _promises(seen: Evidence, verdict: Verdict, run: Run) -> Iterator[Target]:
     yield Target("soak.faults", "promises broken", len(verdict.faults), 0, "<=")
     yield Target("soak.processes_left", "processes left behind", run.processes_left, 0, "<=")
     yield Target("soak.ended_badly", "workers that nobody killed and that did not end with 0", run.ended_badly, 0, "<=")
-    for name, held in run.memory.items():
+    for name, held in run.work.memory.items():
         metric = f"growth of the {name}'s memory from the third quarter to the last, {held.unit}"
         yield Target(f"soak.memory.{name}", metric, held.growth, held.bound, "<=")

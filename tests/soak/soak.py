@@ -4,10 +4,9 @@ import asyncio
 import random
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 
 import uvloop
@@ -16,14 +15,12 @@ from redis.asyncio import Redis
 from bench.report import Report
 from corral.receiver import Receiver, receiving
 from producers import connection
-from producers.client import ApiRefused
-from producers.engine.jobs import Engine
-from schemas.job_status import JobStatus
 from tests.soak.engine_state import engine_state, open_count
 from tests.soak.fleet import QUEUES, Fleet, fleet
 from tests.soak.ledger import Ledger
-from tests.soak.load import Load, Target, clients
-from tests.soak.report import Run, report, show_faults
+from tests.soak.load import Load, Target
+from tests.soak.report import Run, Work, report, show_faults
+from tests.soak.status import answered, recorded
 from tests.soak.trouble import Trouble
 from tests.soak.verdict import Evidence, completed_again, judge
 from tests.soak.watch import Watch
@@ -34,7 +31,6 @@ from worker.exit_code import STOPPED
 
 _TELL_S = 5.0
 _LISTEN_S = 0.1
-_READERS = 32
 _ASKED = 2_000
 _GONE_S = 15.0
 
@@ -44,6 +40,7 @@ class Plan:
     """How much is asked, what is done to the fleet meanwhile, and how long the last jobs may take."""
 
     jobs: int
+    seconds: float
     kill_every_s: float
     restart_every_s: float
     processes: int
@@ -67,7 +64,7 @@ class Soak:
         """Run it in ``folder``, and say what is wrong; on the main thread, and in a process that adopts orphans."""
         with fleet(folder, processes=self._plan.processes) as running:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                seen, watch, trouble, work_s = runner.run(self._work(running))
+                seen, work = runner.run(self._work(running))
             codes = running.stop()
         with suppress(TooLateError):
             until_sync(lambda: not descendants(), within_s=_GONE_S)
@@ -75,37 +72,38 @@ class Soak:
         for line in show_faults(verdict, seen, log):
             self._say(line)
         run = Run(
-            work_s=work_s,
+            work=work,
             whole_s=time.monotonic() - self._begun,
-            kills=trouble.kills,
             completed_again=completed_again(log),
             processes_left=len(descendants()),
             ended_badly=sum(code != STOPPED for code in codes),
-            memory=watch.memory,
         )
         return report(seen, verdict, run)
 
-    async def _work(self, running: Fleet) -> tuple[Evidence, Watch, Trouble, float]:
+    async def _work(self, running: Fleet) -> tuple[Evidence, Work]:
         trouble = Trouble(running.server, running.supervisor.pid, self._rng)
         with receiving(running.workers.secret) as receiver:
             async with connection.patient(running.server.url) as redis:
+                target = Target(running.api.url, running.tokens, receiver.url)
                 watch = Watch(redis, QUEUES, running.lasting)
                 begun, over = time.monotonic(), asyncio.Event()
                 async with asyncio.TaskGroup() as group:
                     group.create_task(watch.run(over))
                     group.create_task(self._listen(receiver, over))
                     group.create_task(self._tell(trouble, over))
-                    await self._load(running, receiver, trouble)
+                    await self._load(target, trouble)
                     await self._settle(redis)
-                    work_s = time.monotonic() - begun
+                    work = Work(time.monotonic() - begun, trouble.kills, watch.memory)
                     over.set()
                 self._say("all has ended; looking at each job ...")
-                return await self._evidence(running, redis, watch, trouble), watch, trouble, work_s
+                return await self._evidence(target, redis, watch, trouble), work
 
-    async def _load(self, running: Fleet, receiver: Receiver, trouble: Trouble) -> None:
+    async def _load(self, target: Target, trouble: Trouble) -> None:
         plan, calm = self._plan, asyncio.Event()
-        load = Load(_target(running, receiver.url), self._ledger, self._rng, ahead=plan.ahead)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, load.stop)
+        load = Load(target, self._ledger, self._rng, ahead=plan.ahead)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGINT, load.stop)
+        loop.call_later(plan.seconds, load.stop)
         async with asyncio.TaskGroup() as group:
             group.create_task(
                 trouble.make(kill_every_s=plan.kill_every_s, restart_every_s=plan.restart_every_s, stop=calm)
@@ -136,59 +134,17 @@ class Soak:
                 f"{self._ledger.refused:5,} refused"
             )
 
-    async def _evidence(self, running: Fleet, redis: Redis, watch: Watch, trouble: Trouble) -> Evidence:
-        statuses = await self._statuses(redis)
+    async def _evidence(self, target: Target, redis: Redis, watch: Watch, trouble: Trouble) -> Evidence:
+        accepted = self._ledger.accepted
+        # The API is asked for some, drawn by chance, and for each whose callback did not come.
+        asked = {*self._rng.sample(list(accepted), min(len(accepted), _ASKED)), *self._ledger.unheard}
+        statuses = await recorded(redis, accepted)
+        statuses |= await answered(target, {job_id: accepted[job_id] for job_id in asked})
         return Evidence(
             ledger=self._ledger,
             engine=await engine_state(redis, QUEUES),
-            statuses={**statuses, **await self._answers(running)},
+            statuses=statuses,
             ended_again=watch.ended_again,
             restarts=trouble.restarts,
             leaked_keys=await leaked_keys(redis),
         )
-
-    async def _statuses(self, redis: Redis) -> dict[str, JobStatus | None]:
-        """Read every job as the API does behind its door."""
-        engine = Engine(redis, prefix="bull", keep_finished_s=3_600)
-
-        async def status(job_id: str) -> JobStatus | None:
-            found = await engine.read(job_id)
-            return found.status if found else None
-
-        return await _each(self._ledger.accepted, status)
-
-    async def _answers(self, running: Fleet) -> dict[str, JobStatus | None]:
-        """Ask the API for some, drawn by chance, and for each whose callback did not come."""
-        known = list(self._ledger.accepted)
-        asked = {*self._rng.sample(known, min(len(known), _ASKED)), *self._ledger.unheard}
-
-        async def status(job_id: str) -> JobStatus | None:
-            try:
-                return await opened[self._ledger.accepted[job_id].tenant].status(job_id)
-            except ApiRefused as error:
-                if error.status != HTTPStatus.NOT_FOUND:
-                    raise
-                return None
-
-        async with clients(_target(running)) as opened:
-            return await _each(asked, status)
-
-
-def _target(running: Fleet, callback_url: str = "") -> Target:
-    return Target(running.api.url, running.tokens, callback_url)
-
-
-async def _each(
-    job_ids: Iterable[str], look: Callable[[str], Awaitable[JobStatus | None]]
-) -> dict[str, JobStatus | None]:
-    found: dict[str, JobStatus | None] = {}
-    left = iter(job_ids)
-
-    async def read() -> None:
-        for job_id in left:
-            found[job_id] = await look(job_id)
-
-    async with asyncio.TaskGroup() as group:
-        for _ in range(_READERS):
-            group.create_task(read())
-    return found
