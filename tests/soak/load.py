@@ -21,23 +21,25 @@ _CALLERS = 9
 _AGAIN_S = 0.2
 _ROOM_S = 0.02
 _SAMPLES = ("page.html", "plain.txt")
+# The job has ended; or a killed server has lost it, which the verdict will tell.
+_TOO_LATE = frozenset({HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND})
 _PASSING = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS})
 
 
 @dataclass(frozen=True)
-class Target:
+class Api:
     """Where the API is, who may speak to it, and where it is to call back."""
 
-    api_url: str
+    url: str
     tokens: dict[str, str]
     callback_url: str
 
 
 @asynccontextmanager
-async def clients(target: Target) -> AsyncIterator[dict[str, Corral]]:
+async def clients(api: Api) -> AsyncIterator[dict[str, Corral]]:
     """Open a client for each tenant."""
     async with AsyncExitStack() as stack:
-        opened = {tenant: Corral(target.api_url, token=token) for tenant, token in target.tokens.items()}
+        opened = {tenant: Corral(api.url, token=token) for tenant, token in api.tokens.items()}
         for client in opened.values():
             await stack.enter_async_context(client)
         yield opened
@@ -46,9 +48,9 @@ async def clients(target: Target) -> AsyncIterator[dict[str, Corral]]:
 class Load:
     """Some callers that never have more than ``ahead`` jobs open."""
 
-    def __init__(self, target: Target, ledger: Ledger, rng: random.Random, *, ahead: int) -> None:
+    def __init__(self, api: Api, ledger: Ledger, rng: random.Random, *, ahead: int) -> None:
         """Note in ``ledger`` what is accepted."""
-        self._target = target
+        self._api = api
         self._ledger = ledger
         self._rng = rng
         self._ahead = ahead
@@ -62,7 +64,7 @@ class Load:
 
     async def run(self, count: int) -> None:
         """Put ``count`` orders in, fewer on ``stop``; return when all are accepted and all wishes to cancel heard."""
-        async with clients(self._target) as self._clients:
+        async with clients(self._api) as self._clients:
             for tenant, client in self._clients.items():
                 uploads = [await client.upload(Path(str(files("corral") / "samples" / name))) for name in _SAMPLES]
                 self._documents[tenant] = [upload.ref for upload in uploads]
@@ -101,8 +103,8 @@ class Load:
             try:
                 return await self._clients[order.tenant].request(method, path, **options)
             except ApiRefused as error:
-                if method == "DELETE" and error.status == HTTPStatus.CONFLICT:
-                    return None  # it has ended
+                if method == "DELETE" and error.status in _TOO_LATE:
+                    return None
                 if error.status not in _PASSING:
                     raise
             except ApiUnreachable:
@@ -114,5 +116,5 @@ class Load:
         payload: dict[str, Any] = {"number": order.number, "seconds": order.seconds}
         if order.sort.kind == CONVERT.kind:
             payload = {"source": {"file": self._documents[order.tenant][order.number % len(_SAMPLES)]}}
-        callback = {"callback": {"url": self._target.callback_url}} if order.sort.has_callback else {}
+        callback = {"callback": {"url": self._api.callback_url}} if order.sort.has_callback else {}
         return {"payload": payload, **callback, **order.sort.asked}

@@ -18,7 +18,7 @@ from producers import connection
 from tests.soak.engine_state import engine_state, open_count
 from tests.soak.fleet import QUEUES, Fleet, fleet
 from tests.soak.ledger import Ledger
-from tests.soak.load import Load, Target
+from tests.soak.load import Api, Load
 from tests.soak.report import Run, Work, report, show_faults
 from tests.soak.status import answered, recorded
 from tests.soak.trouble import Trouble
@@ -84,23 +84,23 @@ class Soak:
         trouble = Trouble(running.server, running.supervisor.pid, self._rng)
         with receiving(running.workers.secret) as receiver:
             async with connection.patient(running.server.url) as redis:
-                target = Target(running.api.url, running.tokens, receiver.url)
+                api = Api(running.api.url, running.tokens, receiver.url)
                 watch = Watch(redis, QUEUES, running.lasting)
                 begun, over = time.monotonic(), asyncio.Event()
                 async with asyncio.TaskGroup() as group:
                     group.create_task(watch.run(over))
                     group.create_task(self._listen(receiver, over))
                     group.create_task(self._tell(trouble, over))
-                    await self._load(target, trouble)
+                    await self._load(api, trouble)
                     await self._settle(redis)
                     work = Work(time.monotonic() - begun, trouble.kills, watch.memory)
                     over.set()
                 self._say("all has ended; looking at each job ...")
-                return await self._evidence(target, redis, watch, trouble), work
+                return await self._evidence(api, redis, watch, trouble), work
 
-    async def _load(self, target: Target, trouble: Trouble) -> None:
+    async def _load(self, api: Api, trouble: Trouble) -> None:
         plan, calm = self._plan, asyncio.Event()
-        load = Load(target, self._ledger, self._rng, ahead=plan.ahead)
+        load = Load(api, self._ledger, self._rng, ahead=plan.ahead)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, load.stop)
         loop.call_later(plan.seconds, load.stop)
@@ -134,12 +134,12 @@ class Soak:
                 f"{self._ledger.refused:5,} refused"
             )
 
-    async def _evidence(self, target: Target, redis: Redis, watch: Watch, trouble: Trouble) -> Evidence:
+    async def _evidence(self, api: Api, redis: Redis, watch: Watch, trouble: Trouble) -> Evidence:
         accepted = self._ledger.accepted
         # The API is asked for some, drawn by chance, and for each whose callback did not come.
         asked = {*self._rng.sample(list(accepted), min(len(accepted), _ASKED)), *self._ledger.unheard}
         statuses = await recorded(redis, accepted)
-        statuses |= await answered(target, {job_id: accepted[job_id] for job_id in asked})
+        statuses |= await answered(api, {job_id: accepted[job_id] for job_id in asked})
         return Evidence(
             ledger=self._ledger,
             engine=await engine_state(redis, QUEUES),

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from producers.client import ApiRefused
 from producers.engine.jobs import Engine
 from schemas.job_status import JobStatus
-from tests.soak.load import Target, clients
+from tests.soak.load import Api, clients
 from tests.soak.order import Order
 
 _READERS = 32
@@ -29,9 +29,9 @@ async def recorded(redis: Redis, job_ids: Iterable[str]) -> Statuses:
     return await _each(job_ids, status)
 
 
-async def answered(target: Target, orders: dict[str, Order]) -> Statuses:
+async def answered(api: Api, orders: dict[str, Order]) -> Statuses:
     """Ask the API for jobs, each as its tenant; None where it knows of none."""
-    async with clients(target) as opened:
+    async with clients(api) as opened:
 
         async def status(job_id: str) -> JobStatus | None:
             try:
