@@ -55,8 +55,8 @@ def fleet(folder: Path, *, processes: int) -> Iterator[Fleet]:
             api_process(server.url, folder, ("tests.soak.api",), api_tokens=json.dumps(tokens)) as api,
             worker_processes(server.url, folder) as workers,
         ):
-            supervisor = workers.start(_WORKER, worker_processes=processes, lock_s=10)
-            spared = workers.start(_WORKER, QUEUE, "callbacks", lock_s=10)
+            supervisor = workers.start(_WORKER, "--with-parent", worker_processes=processes, lock_s=10)
+            spared = workers.start(_WORKER, "--with-parent", QUEUE, "callbacks", lock_s=10)
             until_sync(lambda: workers.said("worker.started") == processes + 1, within_s=_STARTED_S)
             yield Fleet(server, api, workers, supervisor, spared, tokens)
     finally:
