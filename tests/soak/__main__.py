@@ -18,7 +18,7 @@ from tests.support.orphan import adopt_orphans
 @click.option("--seconds", default=86_400.0, help="Put no more in after so long.")
 @click.option("--kill-every", "kill_every_s", default=5.0, show_default=True, help="A worker process, in seconds.")
 @click.option("--restart-every", "restart_every_s", default=60.0, show_default=True, help="The server, in seconds.")
-@click.option("--processes", default=8, show_default=True, help="Workers under the supervisor.")
+@click.option("--processes", default=4, show_default=True, help="Workers under the supervisor.")
 @click.option("--settle", "settle_s", default=400.0, show_default=True, help="How long the last jobs may take.")
 @click.option("--seed", default=0, show_default=True, help="Of the mixture and of who is killed.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write the report there.")
