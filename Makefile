@@ -14,7 +14,7 @@ NODE   := $(if $(shell command -v npm),tests/node/node_modules/.installed)
 PIP    := $(PY) -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test check fix lock lock-check format lint types layers coverage bench clean
+.PHONY: help demo dev test check fix lock lock-check format lint types layers coverage bench soak clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -63,6 +63,9 @@ fix: $(TESTS) ## format the code and mend what the linter can
 
 bench: $(TESTS) ## measure Corral beside its peers: make bench ARGS="worker --json FILE"
 	$(PY) -m bench $(ARGS)
+
+soak: $(TESTS) ## kill workers and restart the server under 200,000 jobs: make soak ARGS="--jobs 20000"
+	$(PY) -m tests.soak --json bench/results/soak.json $(ARGS)
 
 # --- Requirements -----------------------------------------------------------------------------
 

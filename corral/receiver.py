@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -45,9 +45,16 @@ def receiving(secret: str, *, tell: Callable[[Received], None] = lambda _: None)
 
         protocol_version = "HTTP/1.1"
 
+        def handle(self) -> None:
+            """Answer until the sender hangs up, as one that is killed does in the middle of anything."""
+            with suppress(ConnectionError):
+                super().handle()
+
         def do_POST(self) -> None:
             """Verify, remember, answer."""
-            body = self.rfile.read(int(self.headers["content-length"]))
+            body = self.rfile.read(size_bytes := int(self.headers["content-length"]))
+            if len(body) < size_bytes:
+                return
             try:
                 webhook.verify(body, dict(self.headers))
                 verified = True

@@ -26,8 +26,13 @@ def serve() -> None:
         settings = environment.load(ApiSettings)
     except Misconfigured as error:
         sys.exit(f"corral: {error}")
+    run(settings)
+
+
+def run(settings: ApiSettings, factory: str = "producers.api.app:create") -> None:
+    """Serve the app that ``factory`` makes in each process, until SIGTERM or Ctrl-C."""
     Granian(
-        "producers.api.app:create",
+        factory,
         factory=True,
         address=settings.api_host,
         port=settings.api_port,

@@ -21,8 +21,9 @@ from worker.stop_signals import StopSignals
 log = structlog.get_logger()
 
 _FIRST_RESTART_S, _LAST_RESTART_S = 0.5, 30.0
-# One that has lived for so long did not die of its start: the next try comes soon again.
-_STEADY_S = 60.0
+# One that has lived for so long did not die of its start, which takes one or two: the next try comes soon again. With
+# a minute, a fleet whose processes were killed every half a minute was down for most of it.
+_STEADY_S = 10.0
 _KILL_S = 10.0
 _POLL_S = 0.05
 

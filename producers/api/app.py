@@ -37,13 +37,13 @@ _ROUTERS = (job.router, event.router, file.router, fleet.router, schedule.router
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
-def create() -> FastAPI:
-    """Make the app that the environment describes; the server calls this in each process."""
+def create(specs: Catalogue | None = None) -> FastAPI:
+    """Make the app that the environment describes, for every kind there is; the server calls this in each process."""
     # Granian's own processes do not notice when the one that started them is killed.
     die_with_parent(signal.SIGKILL)
     settings = environment.load(ApiSettings)
     configure(settings)
-    return build(settings, catalogue(), started=_end_streams_on_sigterm)
+    return build(settings, specs or catalogue(), started=_end_streams_on_sigterm)
 
 
 def build(settings: ApiSettings, specs: Catalogue, *, started: Callable[[FastAPI], None] = lambda _: None) -> FastAPI:

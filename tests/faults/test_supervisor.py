@@ -15,7 +15,7 @@ from schemas.job_status import JobState
 from tests.support.child_process_ids import alive, descendants
 from tests.support.faulty_worker import DIE, HANG
 from tests.support.fleet import Fleet, Trial
-from tests.support.until import until
+from tests.support.until import passed, until
 from tests.support.worker_process import WorkerProcesses
 
 pytestmark = pytest.mark.timeout(120)
@@ -62,6 +62,16 @@ async def test_one_that_dies_again_and_again_is_started_ever_later(workers: Work
     assert [line["restart_s"] for line in lines(workers, "process.died")] == [0.5, 1, 2]
     assert [line["restarts"] for line in lines(workers, "process.started")][2:] == [1, 2, 3]
     assert fleet is not None
+
+
+async def test_one_that_has_worked_for_a_while_is_started_anew_at_once(workers: WorkerProcesses) -> None:
+    """After ten seconds it did not die of its start, so what it has waited before is forgotten."""
+    await started(workers)
+    for count, lives_s in enumerate((0.0, 0.0, 10.5), start=1):
+        await passed(lives_s)
+        os.kill([line["pid"] for line in lines(workers, "process.started") if line["process"] == 1][-1], signal.SIGKILL)
+        await until(lambda: len(lines(workers, "process.started")) == 2 + count, within_s=20)  # noqa: B023 - awaited here
+    assert [line["restart_s"] for line in lines(workers, "process.died")] == [0.5, 1, 0.5]
 
 
 async def test_a_job_that_kills_its_workers_is_given_up_under_a_supervisor(

@@ -20,7 +20,7 @@ from schemas.job_status import JobState
 from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.faulty_worker import HANG
 from tests.support.fleet import Fleet, Trial
-from tests.support.until import until
+from tests.support.until import passed, until
 from tests.support.valkey_owner import Owner, owner
 from tests.support.worker_process import WorkerProcesses, worker_processes
 
@@ -42,12 +42,6 @@ def lines(workers: WorkerProcesses, *events: str) -> list[dict[str, Any]]:
     """Give the log lines of these events, in order."""
     found = (json.loads(line) for line in workers.log.read_text().splitlines() if line.startswith("{"))
     return [line for line in found if line["event"] in events]
-
-
-async def passed(seconds: float) -> None:
-    """Let time pass, which is what an outage is made of."""
-    end = time.monotonic() + seconds
-    await until(lambda: time.monotonic() > end, within_s=seconds + 5)
 
 
 @pytest.mark.parametrize("stands_still", [False, True], ids=["killed", "stopped"])

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,8 @@ from pathlib import Path
 import httpx
 
 from corral.stack import free_port
+from tests.support.child_process_ids import children
+from tests.support.process_memory import memory_bytes
 from tests.support.until import until_sync
 
 
@@ -26,18 +28,17 @@ class ApiProcess:
     @property
     def serving_pid(self) -> int:
         """The process that answers: granian's first one only looks after it."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return int(children[-1]) if children else self.process.pid
+        return [self.process.pid, *children(self.process.pid)][-1]
 
     def memory_bytes(self, field: str = "VmRSS") -> int:
         """Give a figure of ``/proc/<pid>/status``: ``VmRSS`` is now, ``VmHWM`` the most there ever was."""
-        lines = Path(f"/proc/{self.serving_pid}/status").read_text().splitlines()
-        (kilobytes,) = [line.split()[1] for line in lines if line.startswith(f"{field}:")]
-        return int(kilobytes) * 1024
+        return memory_bytes(self.serving_pid, field)
 
 
 @contextmanager
-def api_process(redis_url: str, data_folder: Path, **settings: str) -> Iterator[ApiProcess]:
+def api_process(
+    redis_url: str, data_folder: Path, module: Sequence[str] = ("producers", "serve"), **settings: str
+) -> Iterator[ApiProcess]:
     """Run the API for the length of a ``with`` block; ``settings`` are ``CORRAL_`` variables."""
     port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CORRAL_")}
@@ -50,7 +51,9 @@ def api_process(redis_url: str, data_folder: Path, **settings: str) -> Iterator[
     }
     log = data_folder / "api.log"
     with log.open("wb") as errors:
-        process = subprocess.Popen([sys.executable, "-m", "producers", "serve"], env=environment, stderr=errors)
+        process = subprocess.Popen(
+            [sys.executable, "-m", *module], env=environment, stderr=errors, start_new_session=True
+        )
     url = f"http://127.0.0.1:{port}"
     try:
         until_sync(lambda: _answers(url), within_s=20)

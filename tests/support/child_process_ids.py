@@ -14,6 +14,11 @@ def descendants(of: int | None = None) -> set[int]:
     return found
 
 
+def children(of: int) -> list[int]:
+    """Give the ids of the processes that the first thread of ``of`` has started."""
+    return [int(word) for word in Path(f"/proc/{of}/task/{of}/children").read_text(encoding="utf-8").split()]
+
+
 def alive(pid: int) -> bool:
     """Tell whether a process runs; a zombie does not."""
     return _parent(pid) is not None

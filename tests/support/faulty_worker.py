@@ -6,23 +6,14 @@ It is the real process (`worker.__main__.serve`, signals, exit codes) with kinds
 
 import os
 import signal
-import sys
 from pathlib import Path
 
-import click
-
-from producers.child_process import die_with_parent
-from producers.log import configure
-from schemas import settings as environment
-from schemas.errors import CorralError, Misconfigured
 from schemas.job_spec import catalogue
 from tests.support.fleet import Trial, Verdict, entry, spec
 from tests.support.until import until
-from worker.__main__ import serve
-from worker.exit_code import MISCONFIGURED, START_ANEW
+from tests.support.worker_command import worker_command
 from worker.ports import JobContext
-from worker.registry import Registry, load
-from worker.settings import WorkerSettings
+from worker.registry import Entry, load
 
 HANG, DIE = spec("hang", crashes=5), spec("die", crashes=2)
 
@@ -41,24 +32,11 @@ async def die(_payload: Trial, _job: JobContext) -> Verdict:
     return Verdict()
 
 
-@click.command()
-@click.argument("queues", nargs=-1)
-@click.option("--with-parent", is_flag=True)
-def main(queues: tuple[str, ...], *, with_parent: bool) -> None:
-    """Run until SIGTERM, with the product's own exit codes; a supervisor says which queues."""
-    if with_parent:
-        die_with_parent(signal.SIGKILL)
-    settings = environment.load(WorkerSettings)
-    configure(settings)
+def entries() -> list[Entry]:
+    """Give these kinds, and callbacks."""
     callbacks = load(catalogue(), ["callbacks"])
-    entries = [entry(hang, HANG), entry(die, DIE), callbacks.find("callbacks", "deliver")]
-    registry = Registry(one for one in entries if not queues or one.spec.queue in queues)
-    try:
-        sys.exit(serve(settings, registry, "tests.support.faulty_worker"))
-    except CorralError as error:
-        click.echo(f"corral: {error}", err=True)
-        sys.exit(MISCONFIGURED if isinstance(error, Misconfigured) else START_ANEW)
+    return [entry(hang, HANG), entry(die, DIE), callbacks.find("callbacks", "deliver")]
 
 
 if __name__ == "__main__":
-    main()
+    worker_command("tests.support.faulty_worker", entries)()

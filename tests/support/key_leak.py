@@ -19,6 +19,7 @@ list of its queue knows, or the log of a job that has been removed.
 """
 
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 
 # bullmq 3.4 (the layout of Node's BullMQ 6): commands/includes and Queue.keys in its wheel.
 LISTS = ("wait", "active", "paused")
@@ -30,35 +31,56 @@ SATELLITES = frozenset({"", "logs", "lock", "dependencies", "processed", "failed
 FAMILIES = frozenset({"repeat", "metrics"})
 
 _NO_TIME_TO_LIVE = -1
+_CHUNK = 1_000
 
 
 async def leaked_keys(client: Redis, prefix: str = "bull") -> list[str]:
     """Give every key that would stay for ever and belongs to nobody, in alphabetical order."""
-    keys = sorted([_text(key) async for key in client.scan_iter(count=1_000)])
+    keys = sorted([_text(key) async for key in client.scan_iter(count=_CHUNK)])
+    chunks = (keys[at : at + _CHUNK] for at in range(0, len(keys), _CHUNK))
+    return [key for chunk in chunks for key in await _leaked(client, chunk, prefix)]
+
+
+async def _leaked(client: Redis, keys: list[str], prefix: str) -> list[str]:
+    pipe = client.pipeline(transaction=False)
+    for key in keys:
+        pipe.ttl(key)
+    times = zip(keys, await pipe.execute(), strict=True)
+    lasting = [key for key, time_s in times if time_s == _NO_TIME_TO_LIVE and not _is_queues_own(key, prefix)]
+    for key in lasting:
+        _look_for_holder(pipe, key, prefix)
+    found, width = await pipe.execute() if lasting else [], len(SORTED) + len(LISTS)
+    places = [found[at : at + width] for at in range(0, len(found), width)]
     return [
-        key for key in keys if await client.ttl(key) == _NO_TIME_TO_LIVE and not await _has_owner(client, key, prefix)
+        key
+        for key, held in zip(lasting, places, strict=True)
+        if not _is_of_job(key, prefix) or all(place is None for place in held)
     ]
 
 
-async def _has_owner(client: Redis, key: str, prefix: str) -> bool:
+def _is_queues_own(key: str, prefix: str) -> bool:
+    first, _, name = _parts(key)
+    return first == prefix and (name in STRUCTURES or name.partition(":")[0] in FAMILIES)
+
+
+def _is_of_job(key: str, prefix: str) -> bool:
+    first, _, name = _parts(key)
+    return first == prefix and name != "" and name.partition(":")[2] in SATELLITES
+
+
+def _look_for_holder(pipe: Pipeline, key: str, prefix: str) -> None:
+    _, queue, name = _parts(key)
+    job_id = name.partition(":")[0]
+    for structure in SORTED:
+        pipe.zscore(f"{prefix}:{queue}:{structure}", job_id)
+    for structure in LISTS:
+        pipe.lpos(f"{prefix}:{queue}:{structure}", job_id)
+
+
+def _parts(key: str) -> tuple[str, str, str]:
     first, _, rest = key.partition(":")
     queue, _, name = rest.partition(":")
-    if first != prefix or not name:
-        return False
-    if name in STRUCTURES or name.partition(":")[0] in FAMILIES:
-        return True
-    job_id, _, satellite = name.partition(":")
-    return satellite in SATELLITES and await _is_held(client, f"{prefix}:{queue}", job_id)
-
-
-async def _is_held(client: Redis, queue: str, job_id: str) -> bool:
-    for name in SORTED:
-        if await client.zscore(f"{queue}:{name}", job_id) is not None:
-            return True
-    for name in LISTS:
-        if await client.lpos(f"{queue}:{name}", job_id) is not None:
-            return True
-    return False
+    return first, queue, name
 
 
 def _text(key: bytes | str) -> str:

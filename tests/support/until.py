@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
@@ -37,6 +38,13 @@ async def until(condition: Callable[[], Any], *, within_s: float = 10.0) -> Any:
             return answer
         _check(deadline, within_s, answer)
         await asyncio.sleep(_POLL_S)
+
+
+async def passed(seconds: float, *, unless: asyncio.Event | None = None) -> None:
+    """Let time pass, where that is what the thing is made of: an outage, a job that takes long; less when told."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await (unless or asyncio.Event()).wait()
 
 
 def until_sync(condition: Callable[[], T], *, within_s: float = 10.0) -> T:

@@ -14,7 +14,8 @@ import redis
 
 ROOT = Path(__file__).parents[2]
 
-# Ends in order on SIGTERM, as the launcher does; says where its server is, then stays.
+# Ends in order on SIGTERM, as the launcher does, and when the process that started it ends; says where its server is,
+# then stays.
 _PROGRAM = """
 import dataclasses, json, signal, sys
 from pathlib import Path
@@ -26,8 +27,7 @@ signal.signal(signal.SIGINT, lambda *_: print("interrupted", flush=True))
 try:
     with embedded_valkey(Path(sys.argv[1])) as server:
         print(json.dumps({**dataclasses.asdict(server), "url": server.url}, default=str), flush=True)
-        while True:
-            signal.pause()
+        sys.stdin.read()
 except CorralError as error:
     sys.exit(f"{type(error).__name__}: {error}")
 """
@@ -73,6 +73,7 @@ def start(data_folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, str(data_folder)],
         cwd=ROOT,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         process_group=0,
