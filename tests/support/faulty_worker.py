@@ -1,6 +1,6 @@
 """A worker process whose handlers do what faults need: ``python -m tests.support.faulty_worker``.
 
-It is the real process (`worker.__main__.serve`, signals, exit codes) with kinds of the tests' queue:
+It is the real process (`worker.command.serve`, signals, exit codes) with kinds of the tests' queue:
 ``trials.hang`` waits for the file named in its payload to exist, ``trials.die`` kills its process.
 """
 
@@ -18,7 +18,7 @@ from schemas.errors import CorralError, Misconfigured
 from schemas.job_spec import catalogue
 from tests.support.fleet import Trial, Verdict, entry, spec
 from tests.support.until import until
-from worker.__main__ import serve
+from worker.command import serve
 from worker.exit_code import MISCONFIGURED, START_ANEW
 from worker.ports import JobContext
 from worker.registry import Registry, load
