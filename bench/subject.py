@@ -42,6 +42,8 @@ class Subject:
 
 CORRAL_FULL = Subject("corral_full", "Corral, full path")
 CORRAL_ENGINE = Subject("corral_engine", "Corral, engine alone")
+CORRAL_KEYED = Subject("corral_keyed", "Corral, with an idempotency key", share=0.5)
+CORRAL_CALLBACK = Subject("corral_callback", "Corral, with a callback", share=0.5)
 CORRAL_WORKER = Subject("corral_worker", "Corral, its worker process")
 PIPELINING = Subject("bullmq_pipelining", "bullmq-py on Corral's connection")
 STOCK = Subject("bullmq_py", "bullmq-py + uvloop", share=0.5)

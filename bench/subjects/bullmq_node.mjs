@@ -22,6 +22,7 @@ async function addMany(queue, count, inFlight = 100) {
 async function enqueue(queue) {
   await addMany(queue, config.warm_up);
   for (const [name, inFlight] of [['serial', 1], ['concurrent', 100]]) {
+    say({ event: 'begin' });
     const begun = performance.now(), used = used_s();
     await addMany(queue, config.jobs, inFlight);
     const took_s = (performance.now() - begun) / 1000;

@@ -109,6 +109,7 @@ async def _enqueue(producer: Callable[[Config], AbstractAsyncContextManager[Add]
     async with producer(config) as add:
         await _add_many(add, config.warm_up)
         for case, in_flight in (("serial", 1), ("concurrent", _IN_FLIGHT)):
+            _say(event="begin")
             begun, used = time.perf_counter(), time.process_time()
             await _add_many(add, config.jobs, in_flight)
             took_s, used_s = time.perf_counter() - begun, time.process_time() - used

@@ -16,6 +16,7 @@ from redis.exceptions import RedisError, WatchError
 from producers.engine import cancel
 from producers.engine.cancel import CANCEL_FIELD
 from producers.engine.fairness import FIRST, Fairness
+from producers.engine.guarded_script import GuardedScripts
 from producers.engine.job_record import record
 from producers.engine.new_job import Keep, NewJob, Parent, options
 from producers.engine.remembered import remembered
@@ -56,6 +57,7 @@ class Engine:
         self._keep = Keep(keep_finished_s, keep_finished_count)
         self._tenants = tenants
         self._queues: dict[str, Queue] = {}
+        self._guarded = GuardedScripts(redis)
 
     async def add(self, job: NewJob) -> None:
         """Write a job of a new id, and its parent, in one transaction.
@@ -71,26 +73,18 @@ class Engine:
                 await self._put(job, pipe)
                 self._learn(job, await pipe.execute())
 
-    async def add_once(self, job: NewJob) -> bool:
-        """Write a job unless one of its id is there, whoever tries at the same time; tell whether we did.
+    async def add_once(self, job: NewJob) -> None:
+        """Write a job unless one of its id is there, whoever tries at the same time.
 
         The engine itself takes a known id without a word, but a child that is added again after it
-        failed would keep its parent from ever ending.
+        failed would keep its parent from ever ending. What is done for tenants is safe to repeat.
 
         Raises:
             EngineUnavailable: the server did not confirm; it is safe to try again.
         """
-        key = self._key(job.spec.queue, job.id)
-        async with answering(), self._watching(key) as pipe:
-            if await pipe.exists(key):
-                return False
-            pipe.multi()  # type: ignore[no-untyped-call]  # redis-py's
-            await self._put(job, pipe)
-            try:
-                self._learn(job, await pipe.execute())
-            except WatchError:
-                return False
-        return True
+        async with answering(), self._redis.pipeline(transaction=True) as pipe:
+            await self._put(job, pipe, unless=self._key(job.spec.queue, job.id))
+            self._learn(job, await pipe.execute())
 
     async def add_children(self, parent: Parent, jobs: Sequence[NewJob]) -> int:
         """Write those of a job's children that are not there, in one transaction; tell how many. Safe to repeat."""
@@ -215,22 +209,25 @@ class Engine:
                 await pipe.connection.disconnect(nowait=True)
             await pipe.aclose()
 
-    async def _put(self, job: NewJob, pipe: Pipeline) -> None:
-        await self._write(job, pipe)
+    async def _put(self, job: NewJob, pipe: Pipeline, *, unless: str | None = None) -> None:
+        await self._write(job, pipe, unless=unless)
         if self._tenants.fairness:
             await self._tenants.fairness.place(pipe, f"{self._prefix}:{job.spec.queue}", job.id, job.tenant)
         if self._tenants.ledger:
             await self._tenants.ledger.note(pipe, f"{job.spec.queue}:{job.id}", job.tenant)
 
-    async def _write(self, job: NewJob, pipe: Pipeline | None = None) -> None:
+    async def _write(self, job: NewJob, pipe: Pipeline | None = None, *, unless: str | None = None) -> None:
         # As the package's flows do: the parent first, each by its script.
         parent = job.child_of
         if job.parent is not None:
             waiting = self._written(job.parent)
-            await waiting.backend.scripts.addParentJob(waiting, pipe)
+            await self._scripts(waiting, unless).addParentJob(waiting, pipe)
             parent = Parent(job.parent.id, waiting.queueQualifiedName)
         written = self._written(job, parent=parent, priority=FIRST if self._tenants.fairness else 0)
-        await written.backend.scripts.addJob(written, pipe)
+        await self._scripts(written, unless).addJob(written, pipe)
+
+    def _scripts(self, job: Job, unless: str | None) -> Any:  # noqa: ANN401 - the package's, which ships no types
+        return self._guarded.unless(unless, job.backend.scripts) if unless else job.backend.scripts
 
     def _written(self, job: NewJob, *, parent: Parent | None = None, priority: int = 0) -> Job:
         written = options(job, self._keep, parent=parent, priority=priority)
