@@ -12,7 +12,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 _LOOK = "if redis.call('EXISTS', ARGV[#ARGV]) == 1 then return '' end\n"
-_ADDING = ("addParentJob", "addStandardJob", "addDelayedJob", "addPrioritizedJob")
+ADDING = ("addParentJob", "addStandardJob", "addDelayedJob", "addPrioritizedJob")
 
 
 class GuardedScripts:
@@ -26,7 +26,7 @@ class GuardedScripts:
     def unless(self, key: str, scripts: Any) -> Any:  # noqa: ANN401 - the package's, which ships no types
         """Give a queue's scripts as they are, but that those which add return ``''`` where ``key`` is there."""
         made = copy(scripts)
-        made.commands = {name: self._call(name, scripts.commands[name].script, key) for name in _ADDING}
+        made.commands = {name: self._call(name, scripts.commands[name].script, key) for name in ADDING}
         return made
 
     def _call(self, name: str, text: str, key: str) -> Callable[..., Awaitable[Any]]:
