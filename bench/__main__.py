@@ -12,7 +12,7 @@ from bench.report import Report
 from bench.server import serving
 from bench.subject import NODE, PEERS, ROOT
 
-BENCHMARKS = ("worker", "enqueue", "latency", "fairness", "documents")
+BENCHMARKS = ("worker", "enqueue", "latency", "memory", "fairness", "documents")
 
 
 def main() -> int:

@@ -2,10 +2,11 @@
 
 from bench.report import Report, Target, medians
 from bench.server import Server
-from bench.subject import ALL, CORRAL_ENGINE, CORRAL_FULL, NODE_BULLMQ, measure
+from bench.subject import ALL, CORRAL_CALLBACK, CORRAL_ENGINE, CORRAL_FULL, CORRAL_KEYED, NODE_BULLMQ, measure
 from bench.subjects.harness import Config
 
 NAME = "enqueue"
+_SUBJECTS = (CORRAL_FULL, CORRAL_KEYED, CORRAL_CALLBACK, *ALL[1:])
 
 
 def run(server: Server, *, quick: bool) -> Report:
@@ -13,12 +14,13 @@ def run(server: Server, *, quick: bool) -> Report:
     rounds, jobs = (1, 200) if quick else (5, 10_000)
     samples = []
     for _ in range(rounds):
-        for subject in ALL:
+        for subject in _SUBJECTS:
             server.empty()
             config = Config(server.port, "bench", jobs=max(100, round(jobs * subject.share)), warm_up=50, concurrency=1)
             for found in measure(subject, "enqueue", config):
                 samples.append((subject.title, found["case"], "rate", found["rate"], "jobs/s"))
                 samples.append((subject.title, found["case"], "CPU", found["cpu_us"], "us/job"))
+                samples.append((subject.title, found["case"], "server CPU", found["server_cpu_us"], "us/job"))
     report = Report(NAME, medians(samples))
     node = report.find(NODE_BULLMQ.title, "concurrent", "rate")
     report.targets = [

@@ -14,7 +14,7 @@ _CLOCK_MS = 2.0  # by which the clocks of two processes on one machine may seem 
 
 def run(server: Server, *, quick: bool) -> Report:
     """Measure every subject, in turns, several rounds; delayed jobs with those that have them alike."""
-    rounds, jobs = (1, 40) if quick else (5, 250)
+    rounds, jobs = (1, 40) if quick else (5, 200)
     samples = []
     for _ in range(rounds):
         for case, delay_s, subjects in (("add to start", 0.0, ALL), ("delayed", _DELAY_S, BULLMQ)):

@@ -113,7 +113,10 @@ def _peer_versions() -> dict[str, str]:
     files = sorted((Path(__file__).parent / "peers").glob("*.txt"))
     lines = [line for file in files for line in file.read_text().splitlines()]
     pins = [line.partition("==") for line in lines if "==" in line]
-    return {f"peer {name}": pinned for name, _, pinned in pins}
+    node = json.loads((Path(__file__).parent / "node" / "package.json").read_text())["dependencies"]
+    return {f"peer {name}": pinned for name, _, pinned in pins} | {
+        f"node {name}": pinned for name, pinned in node.items()
+    }
 
 
 def _lines(file: str) -> list[str]:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,9 @@ class Subject:
 
 CORRAL_FULL = Subject("corral_full", "Corral, full path")
 CORRAL_ENGINE = Subject("corral_engine", "Corral, engine alone")
+CORRAL_KEYED = Subject("corral_keyed", "Corral, with an idempotency key", share=0.5)
+CORRAL_CALLBACK = Subject("corral_callback", "Corral, with a callback", share=0.5)
+CORRAL_WORKER = Subject("corral_worker", "Corral, its worker process")
 PIPELINING = Subject("bullmq_pipelining", "bullmq-py on Corral's connection")
 STOCK = Subject("bullmq_py", "bullmq-py + uvloop", share=0.5)
 NODE_BULLMQ = Subject("bullmq_node", "bullmq Node", runner="node")
@@ -72,11 +76,10 @@ def measure(subject: Subject, task: str, config: Config) -> Iterator[Mapping[str
     Raises:
         SubjectFailedError: the program failed or took too long.
     """
-    environment = {**os.environ, "BENCH_NODE_FOLDER": str(NODE)}
     with tempfile.TemporaryFile("w+") as words, Redis(port=config.port) as server:
         command = ["timeout", str(_LIMIT_S), *subject.command(task, config)]
         used_us, is_silent = _used_us(server), task in {"work", "enqueue"}
-        with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=words) as process:
+        with subprocess.Popen(command, cwd=ROOT, env=_environment(), stdout=subprocess.PIPE, stderr=words) as process:
             if process.stdout is None:
                 raise SubjectFailedError("no pipe")
             for line in process.stdout:
@@ -89,6 +92,23 @@ def measure(subject: Subject, task: str, config: Config) -> Iterator[Mapping[str
         if process.returncode != 0 or is_silent:
             words.seek(0)
             raise SubjectFailedError(f"{subject.title}, {task}: exit {process.returncode}\n{words.read()[-2000:]}")
+
+
+@contextmanager
+def staying(subject: Subject, config: Config) -> Iterator[int]:
+    """Keep a worker for the length of a block, and give the id of its process."""
+    command = subject.command("stay", config)
+    with subprocess.Popen(
+        command, cwd=ROOT, env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            yield process.pid
+        finally:
+            process.kill()
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "BENCH_NODE_FOLDER": str(NODE)}
 
 
 def _used_us(server: "Redis") -> float:

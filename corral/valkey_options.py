@@ -5,8 +5,9 @@ from types import MappingProxyType
 
 from corral.valkey_folder import ValkeyFolder
 
-# What "accepted is kept" rests on. The reasons stand in deploy/valkey.conf; a test holds the two together.
-DURABILITY = MappingProxyType(
+# What two promises rest on: that accepted is kept, and that delayed jobs begin in time. The reasons stand
+# in deploy/valkey.conf; a test holds the two together.
+PROMISES = MappingProxyType(
     {
         "appendonly": "yes",
         "appendfsync": "everysec",
@@ -15,6 +16,7 @@ DURABILITY = MappingProxyType(
         "aof-use-rdb-preamble": "yes",
         "save": "",
         "maxmemory-policy": "noeviction",
+        "hz": "100",
     }
 )
 
@@ -22,7 +24,7 @@ DURABILITY = MappingProxyType(
 def arguments(folder: ValkeyFolder, socket: Path, port: int | None) -> list[str]:
     """Give the server's options as its command line takes them; nothing is read from a file."""
     options = {
-        **DURABILITY,
+        **PROMISES,
         "dir": str(folder.root),
         "unixsocket": str(socket),
         "unixsocketperm": "700",

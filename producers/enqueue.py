@@ -78,8 +78,8 @@ class Enqueue:
 
         The key's claim holds the job's id, so every step may be repeated: a crash between claim
         and add is healed by the caller's next try. When the claim has run out the key is as new.
-        Round trips: without a key one transaction, and the package's look whether its scripts are
-        there; a key adds a claim before and a note after. Limits and fairness add none.
+        Round trips: one call of a script, or where a callback, limits or fairness come with it one
+        transaction, and a look whether its scripts are there; a key adds a claim before and a note after.
 
         Raises:
             IdempotencyMismatch: the key was used for another request.

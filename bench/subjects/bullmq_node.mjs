@@ -22,6 +22,7 @@ async function addMany(queue, count, inFlight = 100) {
 async function enqueue(queue) {
   await addMany(queue, config.warm_up);
   for (const [name, inFlight] of [['serial', 1], ['concurrent', 100]]) {
+    say({ event: 'begin' });
     const begun = performance.now(), used = used_s();
     await addMany(queue, config.jobs, inFlight);
     const took_s = (performance.now() - begun) / 1000;
@@ -38,10 +39,15 @@ async function pace(queue) {
   }
 }
 
+// What stays works until it is ended, and says nothing.
+function run(onJob) {
+  new Worker(config.queue, async (job) => onJob(job), { connection, concurrency: config.concurrency, removeOnComplete: { count: 0 } });
+}
+
 function work() {
   let number = 0, begun = 0, used = 0;
   const late = [];
-  new Worker(config.queue, async (job) => {
+  run((job) => {
     if (number >= config.warm_up) late.push(now_ms() - job.data.t);
     if (number === config.warm_up) {
       begun = performance.now(); used = used_s();
@@ -52,15 +58,16 @@ function work() {
       process.stdout.write(JSON.stringify({
         event: 'end', rate: config.jobs / took_s, cpu_us: cpu_s / config.jobs * 1e6,
         p50_ms: late[Math.floor(late.length / 2)], p99_ms: late[Math.floor(late.length * 0.99)],
-        rss_mb: process.memoryUsage().rss / 1e6,
       }) + '\n', () => process.exit(0));
     }
     number++;
-  }, { connection, concurrency: config.concurrency, removeOnComplete: { count: 0 } });
+  });
 }
 
 if (task === 'work') {
   work();
+} else if (task === 'stay') {
+  run(() => {});
 } else {
   const queue = new Queue(config.queue, { connection });
   const count = config.jobs + config.warm_up + config.concurrency + 10;

@@ -1,19 +1,19 @@
 """Corral as it is deployed: envelope, validation, log line, metrics, locks, on the product's own connection."""
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from bullmq import Queue
 from pydantic import BaseModel
 
 from bench.subjects.harness import Add, Config, OnJob, Payload, main
 from producers import connection, log
 from producers.engine.jobs import Engine
-from producers.engine.new_job import NewJob
+from producers.enqueue import Enqueue, Order
+from producers.settings import ApiSettings
+from producers.tenants.tenancy import tenancy
 from producers.trace import Off
-from schemas import job_id
-from schemas.envelope import Envelope
+from schemas.envelope import DEFAULT_TENANT
 from schemas.job_spec import JobSpec
 from schemas.settings import LogSettings
 from worker.attempt import Attempt
@@ -37,20 +37,16 @@ class Done(BaseModel):
 
 
 @asynccontextmanager
-async def producer(config: Config) -> AsyncIterator[Add]:
-    """Add jobs by the API's own way, without HTTP."""
+async def producer(config: Config, dress: Callable[[Order], Order] = lambda order: order) -> AsyncIterator[Add]:
+    """Add jobs as the API does, without HTTP; ``dress`` gives an order what it has besides its payload."""
     spec = JobSpec(kind=f"{config.queue}.noop", payload=Noop, result=Done)
     async with connection.fail_fast(config.url, timeout_s=5) as redis:
-        engine = Engine(redis, prefix="bull", keep_finished_s=60)
-
-        delayed = Queue(config.queue, {"connection": redis})
+        tenants, admission = tenancy(ApiSettings(redis_url=config.url), redis)
+        engine = Engine(redis, prefix="bull", keep_finished_s=3600, tenants=tenants)
+        enqueue = Enqueue(engine, idempotency_s=3600, admission=admission)
 
         async def add(payload: Payload, delay_s: float) -> object:
-            data = Envelope().wrap(Noop(**payload))
-            if delay_s:
-                # Only the engine's own producers add delayed jobs; what is measured then is the worker.
-                return await delayed.add(spec.kind, data, {"delay": round(delay_s * 1000)})
-            return await engine.add(NewJob(id=job_id.new(config.queue), spec=spec, data=data))
+            return await enqueue(dress(Order(spec, Noop(**payload), DEFAULT_TENANT, delay_s=delay_s)))
 
         yield add
 

@@ -1,8 +1,9 @@
-"""What every measured program does alike: it fills, works, enqueues or paces, and says what that took.
+"""What every measured program does alike: it fills, works, stays, enqueues or paces, and says what that took.
 
 A program is ``python -m bench.subjects.NAME TASK CONFIG`` (CONFIG is JSON, see `Config`). It gives two
 functions: ``producer`` opens a way to add jobs, ``work`` runs jobs and tells ``on_job`` of each. The harness
 prints JSON lines: ``{"event": "begin"}`` when the warm-up is over and ``{"event": "end", ...}`` with figures.
+One that is to ``stay`` works until it is ended and says nothing.
 """
 
 import asyncio
@@ -79,7 +80,6 @@ class Meter:
             cpu_us=used_s / self._config.jobs * 1e6,
             p50_ms=late[len(late) // 2],
             p99_ms=late[int(len(late) * 0.99)],
-            rss_mb=_rss_mb(),
         )
         os._exit(0)  # what is left in the queue is nobody's to wait for
 
@@ -90,12 +90,12 @@ def main(
 ) -> None:
     """Do the task that the command line names."""
     task, config = sys.argv[1], Config(**json.loads(sys.argv[2]))
-    if task == "work":
-        meter = Meter(config)
+    if task in {"work", "stay"}:
+        on_job = Meter(config).on_job if task == "work" else lambda _: None
         if inspect.iscoroutinefunction(work):
-            uvloop.run(work(config, meter.on_job))
+            uvloop.run(work(config, on_job))
         else:
-            work(config, meter.on_job)
+            work(config, on_job)
         return
     uvloop.run({"fill": _fill, "enqueue": _enqueue, "pace": _pace}[task](producer, config))
 
@@ -109,6 +109,7 @@ async def _enqueue(producer: Callable[[Config], AbstractAsyncContextManager[Add]
     async with producer(config) as add:
         await _add_many(add, config.warm_up)
         for case, in_flight in (("serial", 1), ("concurrent", _IN_FLIGHT)):
+            _say(event="begin")
             begun, used = time.perf_counter(), time.process_time()
             await _add_many(add, config.jobs, in_flight)
             took_s, used_s = time.perf_counter() - begun, time.process_time() - used
@@ -131,11 +132,6 @@ async def _add_many(add: Add, count: int, in_flight: int = _IN_FLIGHT) -> None:
             await add(payload(), 0.0)
 
     await asyncio.gather(*(adder() for _ in range(in_flight)))
-
-
-def _rss_mb() -> float:
-    with open("/proc/self/statm") as pages:  # noqa: PTH123 - Linux's own
-        return int(pages.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def _say(**figures: object) -> None:

@@ -5,10 +5,10 @@ The engine's words (camelCase, milliseconds, its names of states) end here.
 
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, cast
 
-from bullmq import FlowProducer, Queue
+from bullmq import Job, Queue
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 from redis.exceptions import RedisError, WatchError
@@ -16,8 +16,9 @@ from redis.exceptions import RedisError, WatchError
 from producers.engine import cancel
 from producers.engine.cancel import CANCEL_FIELD
 from producers.engine.fairness import FIRST, Fairness
+from producers.engine.guarded_script import GuardedScripts
 from producers.engine.job_record import record
-from producers.engine.new_job import Keep, NewJob, Parent, node
+from producers.engine.new_job import Keep, NewJob, Parent, options
 from producers.engine.remembered import remembered
 from producers.tenants.ledger import TenantLedger
 from schemas import job_id as ids
@@ -55,8 +56,8 @@ class Engine:
         self._prefix = prefix
         self._keep = Keep(keep_finished_s, keep_finished_count)
         self._tenants = tenants
-        self._flows = FlowProducer({"connection": redis, "prefix": prefix})
         self._queues: dict[str, Queue] = {}
+        self._guarded = GuardedScripts(redis)
 
     async def add(self, job: NewJob) -> None:
         """Write a job of a new id, and its parent, in one transaction.
@@ -64,32 +65,26 @@ class Engine:
         Raises:
             EngineUnavailable: the server did not confirm; the job may or may not be there.
         """
-        entries = await self._entries(job)
-        async with answering(), self._redis.pipeline(transaction=True) as pipe:
-            await self._put(entries, job, pipe)
-            self._learn(job, await pipe.execute())
+        async with answering():
+            if job.parent is None and self._tenants == ALL_ALIKE:
+                await self._write(job)  # one script is a transaction of its own
+                return
+            async with self._redis.pipeline(transaction=True) as pipe:
+                await self._put(job, pipe)
+                self._learn(job, await pipe.execute())
 
-    async def add_once(self, job: NewJob) -> bool:
-        """Write a job unless one of its id is there, whoever tries at the same time; tell whether we did.
+    async def add_once(self, job: NewJob) -> None:
+        """Write a job unless one of its id is there, whoever tries at the same time.
 
         The engine itself takes a known id without a word, but a child that is added again after it
-        failed would keep its parent from ever ending.
+        failed would keep its parent from ever ending. What is done for tenants is safe to repeat.
 
         Raises:
             EngineUnavailable: the server did not confirm; it is safe to try again.
         """
-        entries = await self._entries(job)
-        key = self._key(job.spec.queue, job.id)
-        async with answering(), self._watching(key) as pipe:
-            if await pipe.exists(key):
-                return False
-            pipe.multi()  # type: ignore[no-untyped-call]  # redis-py's
-            await self._put(entries, job, pipe)
-            try:
-                self._learn(job, await pipe.execute())
-            except WatchError:
-                return False
-        return True
+        async with answering(), self._redis.pipeline(transaction=True) as pipe:
+            await self._put(job, pipe, unless=self._key(job.spec.queue, job.id))
+            self._learn(job, await pipe.execute())
 
     async def add_children(self, parent: Parent, jobs: Sequence[NewJob]) -> int:
         """Write those of a job's children that are not there, in one transaction; tell how many. Safe to repeat."""
@@ -100,7 +95,7 @@ class Engine:
             missing = [job for job, there in zip(jobs, await looking.execute(), strict=True) if not there]
             pipe.multi()  # type: ignore[no-untyped-call]  # redis-py's
             for job in missing:
-                await self._put(await self._entries(job), job, pipe)
+                await self._put(job, pipe)
             try:
                 answers = await pipe.execute()
             except WatchError:
@@ -214,27 +209,29 @@ class Engine:
                 await pipe.connection.disconnect(nowait=True)
             await pipe.aclose()
 
-    async def _entries(self, job: NewJob) -> list[dict[str, Any]]:
-        whole = node(job, self._prefix, self._keep, priority=FIRST if self._tenants.fairness else 0)
-        if job.parent is not None:
-            # Without this option a failed job would keep its parent waiting for ever.
-            whole["opts"]["ignoreDependencyOnFailure"] = True
-            whole = {**node(job.parent, self._prefix, self._keep), "children": [whole]}
-        entries: list[dict[str, Any]] = []
-        await self._flows.addNode(whole, {"parentOpts": job.child_of and asdict(job.child_of)}, None, entries)
-        return entries
-
-    async def _put(self, entries: list[dict[str, Any]], job: NewJob, pipe: Pipeline) -> None:
-        # As the package's own `addFlow`, but on a pipeline of ours: parents first, each by its script.
-        for entry in entries:
-            scripts = entry["job"].queue.backend.scripts
-            add = scripts.addParentJob if entry["is_parent"] else scripts.addJob
-            await add(entry["job"], pipe)
-        queue = job.spec.queue
+    async def _put(self, job: NewJob, pipe: Pipeline, *, unless: str | None = None) -> None:
+        await self._write(job, pipe, unless=unless)
         if self._tenants.fairness:
-            await self._tenants.fairness.place(pipe, f"{self._prefix}:{queue}", job.id, job.tenant)
+            await self._tenants.fairness.place(pipe, f"{self._prefix}:{job.spec.queue}", job.id, job.tenant)
         if self._tenants.ledger:
-            await self._tenants.ledger.note(pipe, f"{queue}:{job.id}", job.tenant)
+            await self._tenants.ledger.note(pipe, f"{job.spec.queue}:{job.id}", job.tenant)
+
+    async def _write(self, job: NewJob, pipe: Pipeline | None = None, *, unless: str | None = None) -> None:
+        # As the package's flows do: the parent first, each by its script.
+        parent = job.child_of
+        if job.parent is not None:
+            waiting = self._written(job.parent)
+            await self._scripts(waiting, unless).addParentJob(waiting, pipe)
+            parent = Parent(job.parent.id, waiting.queueQualifiedName)
+        written = self._written(job, parent=parent, priority=FIRST if self._tenants.fairness else 0)
+        await self._scripts(written, unless).addJob(written, pipe)
+
+    def _scripts(self, job: Job, unless: str | None) -> Any:  # noqa: ANN401 - the package's, which ships no types
+        return self._guarded.unless(unless, job.backend.scripts) if unless else job.backend.scripts
+
+    def _written(self, job: NewJob, *, parent: Parent | None = None, priority: int = 0) -> Job:
+        written = options(job, self._keep, parent=parent, priority=priority)
+        return Job(self._queue(job.spec.queue), job.spec.kind, job.data, written)
 
     def _learn(self, job: NewJob, answers: list[Any]) -> None:
         if self._tenants.ledger:

@@ -1,6 +1,6 @@
 """A job to add, and how it is written down for the engine."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from schemas.envelope import DEFAULT_TENANT, KEY
@@ -59,9 +59,12 @@ class Keep:
         return {"age": self.age_s} if self.count is None else {"age": self.age_s, "count": self.count}
 
 
-def node(job: NewJob, prefix: str, keep: Keep, *, priority: int = 0) -> dict[str, Any]:
-    """Write a job as a node of the engine's flows; ``priority`` 0 is the engine's plain line."""
-    options: dict[str, Any] = {
+def options(job: NewJob, keep: Keep, *, parent: Parent | None = None, priority: int = 0) -> dict[str, Any]:
+    """Write a job's options in the engine's words.
+
+    ``parent`` is what waits for the job's end; ``priority`` 0 is the engine's plain line.
+    """
+    written: dict[str, Any] = {
         "jobId": job.id,
         "attempts": job.spec.retry.attempts,
         "backoff": _backoff(job.spec),
@@ -72,13 +75,15 @@ def node(job: NewJob, prefix: str, keep: Keep, *, priority: int = 0) -> dict[str
         "keepLogs": 1000,
     }
     if priority:
-        options["priority"] = priority
+        written["priority"] = priority
+    if parent is not None:
+        # Without the second a job that fails would keep its parent waiting for ever.
+        written |= {"parent": asdict(parent), "ignoreDependencyOnFailure": True}
     if job.child_of is not None:
-        # Without the first a child that fails would keep its parent waiting for ever.
-        options |= {"ignoreDependencyOnFailure": True, CHILD_OPTION: True}
+        written[CHILD_OPTION] = True
     if job.delay_s > 0:
-        options["delay"] = round(job.delay_s * 1000)
-    return {"name": job.spec.kind, "queueName": job.spec.queue, "prefix": prefix, "data": job.data, "opts": options}
+        written["delay"] = round(job.delay_s * 1000)
+    return written
 
 
 def _backoff(spec: AnySpec) -> dict[str, Any]:

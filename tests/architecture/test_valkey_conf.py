@@ -1,13 +1,13 @@
 """The server's settings have one meaning on a laptop and in production, and a reason each."""
 
-from corral.valkey_options import DURABILITY
+from corral.valkey_options import PROMISES
 from tests.support.valkey_conf import directives
 
 
 def test_the_embedded_server_is_as_durable_as_the_deployed_one() -> None:
     """What a job outlives on a laptop, it outlives in production, and the other way round."""
     deployed = {directive.name: directive.value for directive in directives()}
-    assert {name: deployed.get(name) for name in DURABILITY} == dict(DURABILITY)
+    assert {name: deployed.get(name) for name in PROMISES} == dict(PROMISES)
 
 
 def test_every_line_has_its_reason() -> None:

@@ -13,7 +13,7 @@ import redis
 
 from corral.valkey import ValkeyServer, embedded_valkey
 from corral.valkey_folder import SOCKET_PATH_LIMIT_BYTES
-from corral.valkey_options import DURABILITY
+from corral.valkey_options import PROMISES
 from schemas.errors import Misconfigured
 from tests.support.until import until_sync
 from tests.support.valkey_owner import is_running, owner, ready, start
@@ -55,7 +55,7 @@ def test_the_server_keeps_all_of_its_state_in_the_data_folder(server: ValkeyServ
 def test_the_server_is_as_durable_as_it_says(server: ValkeyServer) -> None:
     """The options that "accepted is kept" rests on are in force, whatever the program's own defaults are."""
     with client(server) as connection:
-        assert {name: connection.config_get(name)[name] for name in DURABILITY} == dict(DURABILITY)
+        assert {name: connection.config_get(name)[name] for name in PROMISES} == dict(PROMISES)
 
 
 def test_the_server_listens_on_no_port_unless_asked(server: ValkeyServer) -> None:

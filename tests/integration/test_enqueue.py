@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -12,10 +13,13 @@ from redis.asyncio import Redis
 
 from corral.valkey import ValkeyServer
 from producers import connection
-from producers.engine.jobs import Engine, NewJob
+from producers.engine.fairness import Fairness
+from producers.engine.jobs import Engine, NewJob, Tenants
 from producers.enqueue import Enqueue, IdempotencyMismatch, Order
-from schemas.envelope import Callback
+from producers.tenants.ledger import TenantLedger
+from schemas.envelope import DEFAULT_TENANT, Callback
 from schemas.errors import EngineUnavailable
+from schemas.jobs.callbacks import DELIVER
 from schemas.jobs.documents import CONVERT, ConvertDocument
 from tests.support.until import until
 
@@ -36,7 +40,7 @@ async def engine(redis: Redis, valkey: ValkeyServer) -> AsyncIterator[Engine]:
 class DyingEngine(Engine):
     """An engine whose process ends between the claim of a key and the add of its job."""
 
-    async def add_once(self, job: NewJob) -> bool:
+    async def add_once(self, job: NewJob) -> None:
         """End before anything is written."""
         raise EngineUnavailable(f"gone before {job.id} was added")
 
@@ -172,13 +176,38 @@ async def test_a_key_is_as_new_when_its_time_is_over(engine: Engine, redis: Redi
     assert len(await jobs(redis, "documents")) == 2
 
 
-async def test_of_many_who_add_one_id_one_does(engine: Engine, redis: Redis) -> None:
+@pytest.mark.parametrize("parent", [None, NewJob("callbacks_1", DELIVER, {})], ids=["alone", "with a callback"])
+async def test_of_many_who_add_one_id_one_does(engine: Engine, redis: Redis, parent: NewJob | None) -> None:
     """However they interleave, a job of one id is written once."""
-    job = NewJob("documents_1", CONVERT, {}, None)
-    added = await asyncio.gather(*(engine.add_once(job) for _ in range(20)))
+    job = NewJob("documents_1", CONVERT, {}, parent)
+    await asyncio.gather(*(engine.add_once(job) for _ in range(20)))
 
-    assert added.count(True) == 1
     assert await redis.llen("bull:documents:wait") == 1
+    assert await redis.zcard("bull:callbacks:waiting-children") == (0 if parent is None else 1)
+
+
+async def test_of_many_who_add_one_id_one_place_and_one_entry_come(redis: Redis, valkey: ValkeyServer) -> None:
+    """What is done for tenants in the same transaction is safe to repeat."""
+    async with connection.fail_fast(valkey.url, timeout_s=5) as client:
+        ledger = TenantLedger(client, "bull")
+        engine = Engine(client, prefix="bull", keep_finished_s=KEEP_S, tenants=Tenants(Fairness(client), ledger))
+        await asyncio.gather(*(engine.add_once(NewJob("documents_1", CONVERT, {})) for _ in range(20)))
+
+        assert (await ledger.count(DEFAULT_TENANT)).jobs == 1
+    assert await redis.zcard("bull:documents:prioritized") == 1
+    assert await redis.hget("bull:documents:fair", f"t:{DEFAULT_TENANT}") == "1"
+
+
+async def test_a_job_that_has_begun_is_not_written_again(engine: Engine, redis: Redis) -> None:
+    """A caller who tries again late changes nothing of it."""
+    job = NewJob("documents_1", CONVERT, {"first": True})
+    await engine.add_once(job)
+    await redis.lmove("bull:documents:wait", "bull:documents:active")
+
+    await engine.add_once(replace(job, data={"first": False}))
+
+    assert await redis.llen("bull:documents:wait") == 0
+    assert await redis.hget("bull:documents:documents_1", "data") == '{"first":true}'
 
 
 async def test_healing_a_job_that_has_failed_leaves_its_callback_alone(

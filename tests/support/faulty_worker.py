@@ -1,6 +1,6 @@
 """A worker process whose handlers do what faults need: ``python -m tests.support.faulty_worker``.
 
-It is the real process (`worker.__main__.serve`, signals, exit codes) with kinds of the tests' queue:
+It is the real process (`worker.command.serve`, signals, exit codes) with kinds of the tests' queue:
 ``trials.hang`` waits for the file named in its payload to exist, ``trials.die`` kills its process.
 """
 

@@ -10,7 +10,7 @@ from producers.child_process import die_with_parent
 from producers.log import configure
 from schemas import settings as environment
 from schemas.errors import CorralError, Misconfigured
-from worker.__main__ import serve
+from worker.command import serve
 from worker.exit_code import MISCONFIGURED, START_ANEW
 from worker.registry import Entry, Registry
 from worker.settings import WorkerSettings

@@ -115,7 +115,7 @@ def test_a_worker_for_callbacks_loads_no_document_library() -> None:
     program = (
         "import asyncio, json, sys\n"
         "from schemas.job_spec import catalogue\n"
-        "from worker import __main__, app, registry\n"
+        "from worker import app, command, registry\n"
         "from worker.settings import WorkerSettings\n"
         "async def main():\n"
         "    settings = WorkerSettings(redis_url='redis://127.0.0.1:1', callback_secret='whsec_' + 'A' * 32)\n"
