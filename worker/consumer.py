@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from producers.engine import cancel
+from producers.engine.adoption import Adoption, Plain
 from producers.engine.cancel import CANCEL_FIELD
 from producers.engine.fairness import Fairness
 from producers.engine.new_job import CHILD_OPTION
@@ -61,7 +62,8 @@ class Consumer:
         self._home = f"{options.prefix}:{options.queue}"
         self._fairness = Fairness(redis)
         self._worker = _Worker(options.queue, None, _engine_options(redis, options))
-        self._keep = options.keep
+        self._keep = options.kept.rule
+        self._adoption = Adoption(redis, prefix=options.prefix, keep=options.kept)
 
     @property
     def stopping(self) -> bool:
@@ -86,6 +88,16 @@ class Consumer:
             self._worker.drained = False
             raise
         return self._taken(job)
+
+    async def adopt(self, taken: TakenJob) -> None:
+        """Give a job that was added plainly the callback that it asks for. Safe to repeat."""
+        job = taken.job
+        plain = Plain(job.id, job.name, job.data, job.parentKey)
+        if self._adoption.is_callback(job.parentKey) or not await self._adoption.adopt(self.options.queue, plain):
+            return
+        if job.parentKey is not None:
+            # Its flow is not ours, so its callback reads the job's own record.
+            job.opts |= {"removeOnComplete": self._keep, "removeOnFail": self._keep}
 
     def stop(self) -> None:
         """Wake ``take``, and have it wait no more."""
