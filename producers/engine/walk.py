@@ -5,7 +5,7 @@ place at most, and asks for each page when the one before has been dealt with.
 """
 
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable
 from typing import Any, cast
 
 from redis.asyncio import Redis
@@ -29,7 +29,7 @@ class Walk:
         self._positions = f"corral:{name}:{prefix}"
         self._forget_s = forget_s
 
-    async def placed(self, queue: str, place: str) -> AsyncIterator[list[str]]:
+    async def placed(self, queue: str, place: str) -> AsyncGenerator[list[str], None]:
         """Give what lies in a place, from where the last turn stopped. After the last page comes the first.
 
         What moves meanwhile may be passed over, or seen twice; the next round sees it.
@@ -46,7 +46,7 @@ class Walk:
                 break
         await self._go_on_at(key, begin)
 
-    async def ended(self, queue: str, end: str) -> AsyncIterator[list[str]]:
+    async def ended(self, queue: str, end: str) -> AsyncGenerator[list[str], None]:
         """Give what has ended since the last turn, the oldest end first, and once more what ended with its last."""
         key = f"{self._prefix}:{queue}:{end}"
         since, skip = await self._position(key), 0

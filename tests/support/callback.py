@@ -1,0 +1,97 @@
+"""Callbacks as tests see them: the product's handler, tried again at once, and what a receiver was told."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any, Literal
+
+from pydantic import SecretStr
+from ssrfguard import Resolver
+from standardwebhooks.webhooks import Webhook
+
+from corral.stack import new_secret
+from producers.engine.jobs import Engine, NewJob
+from producers.engine.new_job import Keep
+from producers.engine.notice import callback_id
+from producers.engine.reconciliation import Reconciliation
+from schemas import job_id as ids
+from schemas.callback_event import CallbackEvent
+from schemas.envelope import Callback, Envelope, EventType
+from schemas.job_spec import AnySpec, RetrySchedule
+from schemas.jobs.callbacks import DELIVER, DeliverCallback
+from tests.support.fleet import QUEUE, Fleet, Trial, spec
+from tests.support.http_receiver import HttpReceiver
+from worker.adapters.engine_job_reader import EngineJobReader
+from worker.adapters.guarded_http import HttpCallbackSender, guarded_client, signer
+from worker.handlers.callbacks.deliver import PORTS
+from worker.handlers.callbacks.deliver import handle as deliver
+from worker.ports import CallbackSender, JobReader
+from worker.registry import Entry
+
+Way = Literal["api", "plain"]
+
+SECRET = new_secret()
+# As it ships, only sooner: ten attempts.
+SOON = replace(DELIVER, retry=RetrySchedule((0.02,) * 9))
+CALLBACKS = Entry(SOON, deliver, frozenset(PORTS))
+
+
+@asynccontextmanager
+async def sending(
+    engine: Engine, *, timeout_s: float = 20.0, allow_loopback: bool = True, resolver: Resolver | None = None
+) -> AsyncIterator[dict[type, object]]:
+    """Open the ports of the handler, as the product does."""
+    async with guarded_client(allow_loopback=allow_loopback, resolver=resolver) as client:
+        sender = HttpCallbackSender(client, signer(SecretStr(SECRET)), timeout_s=timeout_s)
+        yield {CallbackSender: sender, JobReader: EngineJobReader(engine)}
+
+
+async def add(
+    fleet: Fleet,
+    url: str,
+    *events: EventType,
+    kind: AnySpec | None = None,
+    delay_s: float = 0.0,
+    **payload: Any,  # noqa: ANN401 - fields of the payload
+) -> tuple[str, str]:
+    """Add a job with a callback as the API does, in one flow; give the ids of both."""
+    kind = kind or spec()
+    job_id = ids.new(kind.queue)
+    callback = Callback.model_validate({"url": url} | ({"events": events} if events else {}))
+    told_of = DeliverCallback(job_id=job_id, kind=kind.kind, callback=callback)
+    parent = NewJob(callback_id(job_id), SOON, Envelope().wrap(told_of))
+    job = NewJob(job_id, kind, Envelope(callback=callback).wrap(Trial.model_validate(payload)), parent, delay_s)
+    await fleet.engine.add(job)
+    return job_id, parent.id
+
+
+async def enter(fleet: Fleet, way: Way, url: str, **options: Any) -> str:  # noqa: ANN401 - as anybody adds
+    """Add a job that asks for a callback, through the API or plainly; give its public id."""
+    if way == "plain":
+        return await fleet.add_raw(wanting(url), **options)
+    job_id, _ = await add(fleet, url, delay_s=options.get("delay", 0) / 1000)
+    return job_id
+
+
+def reconciliation(fleet: Fleet, *, keep: Keep = Keep(3600)) -> Reconciliation:  # noqa: B008 - frozen
+    """What a worker process runs every minute; a ``turn`` of it is one minute's."""
+    return Reconciliation(fleet.redis, prefix="bull", queues=[QUEUE], keep=keep)
+
+
+def wanting(url: str, **payload: object) -> dict[str, object]:
+    """Make the data of a plain job that asks for a callback."""
+    return {**payload, "_corral": {"callback": {"url": url}}}
+
+
+def told(receiver: HttpReceiver) -> CallbackEvent:
+    """Give the one event that came, once its signature has been verified."""
+    (event,) = all_told(receiver)
+    return event
+
+
+def all_told(receiver: HttpReceiver) -> list[CallbackEvent]:
+    """Give every event that came, each with its signature verified."""
+    return [
+        CallbackEvent.model_validate(Webhook(SECRET).verify(request.body, request.headers))
+        for request in receiver.requests
+    ]
