@@ -90,14 +90,14 @@ class Consumer:
         return self._taken(job)
 
     async def adopt(self, taken: TakenJob) -> None:
-        """Give a job that was added plainly the callback that it asks for. Safe to repeat."""
+        """Give a job that was added plainly the callback that it asks for, and keep what that tells of."""
         job = taken.job
         plain = Plain(job.id, job.name, job.data, job.parentKey)
         if self._adoption.is_callback(job.parentKey) or not await self._adoption.adopt(self.options.queue, plain):
             return
-        if job.parentKey is not None:
-            # Its flow is not ours, so its callback reads the job's own record.
-            job.opts |= {"removeOnComplete": self._keep, "removeOnFail": self._keep}
+        for rule in ("removeOnComplete", "removeOnFail"):
+            if job.opts.get(rule, False) is not False:
+                job.opts[rule] = self._keep
 
     def stop(self) -> None:
         """Wake ``take``, and have it wait no more."""

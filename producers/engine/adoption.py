@@ -4,8 +4,10 @@ The callback becomes the job's parent in one transaction, as if they had been ad
 the engine's own scripts make it due with the job's end, whatever ends it. Two cases are not a flow:
 
 - A job that is a **child of somebody else's flow** has its one parent. Its callback waits for it beside that
-  flow, ``Reconciliation`` makes it due, and the job's record is kept as long as ours are, for it tells the outcome.
+  flow, and ``Reconciliation`` makes it due.
 - A job that **has ended** has nothing to wait for: its callback is due at once.
+
+What would be removed as it ends is kept as long as ours are, for each try tells of it.
 """
 
 import json
@@ -38,13 +40,15 @@ if state[1] and not parent and not state[2] then
   call('HSET', job, 'parentKey', callback, 'parent', ARGV[3])
 elseif state[1] and parent ~= callback then
   call('HSET', job, ARGV[4], callback)
-  local read, options = pcall(cjson.decode, state[4] or '')
-  if read and type(options) == 'table' then
-    options['removeOnComplete'], options['removeOnFail'] = cjson.decode(ARGV[5]), cjson.decode(ARGV[5])
-    call('HSET', job, 'opts', cjson.encode(options))
-  end
 end
 if state[1] and not state[2] then
+  local read, options = pcall(cjson.decode, state[4] or '')
+  for _, rule in ipairs(read and type(options) == 'table' and {'removeOnComplete', 'removeOnFail'} or {}) do
+    if options[rule] then
+      options[rule] = cjson.decode(ARGV[5])
+      call('HSET', job, 'opts', cjson.encode(options))
+    end
+  end
   call('SADD', callback .. ':dependencies', job)
 elseif call('SCARD', callback .. ':dependencies') == 0 and call('ZREM', home .. 'waiting-children', id) == 1 then
   call('LPUSH', home .. 'wait', id)

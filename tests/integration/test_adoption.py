@@ -1,6 +1,7 @@
 """Jobs that were added without the API come to the callback that they ask for, however they entered and end."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -8,14 +9,12 @@ import pytest
 from producers.engine.notice import plain_callback_id
 from schemas.errors import Permanent
 from schemas.job_status import JobState
-from tests.support.callback import CALLBACKS, Way, all_told, enter, reconciliation, sending, told, wanting
+from tests.support.callback import CALLBACKS, WAYS, Way, all_told, enter, reconciliation, sending, told, wanting
 from tests.support.fleet import QUEUE, Fleet, Seen, Verdict, entry, hang, raising, spec, succeed
-from tests.support.http_receiver import HttpReceiver, receiving
+from tests.support.http_receiver import Answer, HttpReceiver, receiving
 from tests.support.node import interop, needs_node
 from tests.support.until import until
 from worker.ports import JobContext
-
-WAYS: tuple[Way, ...] = ("api", "plain")
 
 
 @pytest.fixture
@@ -62,7 +61,7 @@ async def test_each_job_of_a_bulk_is_told(fleet: Fleet, receiver: HttpReceiver, 
 @needs_node
 @pytest.mark.guarantee("entry", "Node has it made by a schedule of its own: `queue.upsertJobScheduler`", "delivered")
 async def test_a_job_of_nodes_schedule_is_told(fleet: Fleet, receiver: HttpReceiver, ports: dict[type, object]) -> None:
-    """Its id has colons, which no id of ours has, and its record is not kept."""
+    """Its id has colons, which no id of ours has."""
     template = {"name": "run", "data": wanting(receiver.url, text="a"), "opts": {"removeOnComplete": True}}
     await interop(fleet.url, QUEUE, "schedule", {"repeat": {"every": 3_600_000}, "template": template})
     async with fleet.worker(entry(succeed), CALLBACKS, ports=ports):
@@ -98,15 +97,32 @@ async def test_every_job_of_a_foreign_flow_is_told(
     assert sorted(one["text"] for one in values.values()) == ["C", "SILENT"]
 
 
-async def test_a_job_whose_record_is_not_kept_is_told(
+@pytest.mark.parametrize("rule", [True, 0, 1, {"count": 0}])
+async def test_a_job_that_was_to_vanish_is_kept_for_its_callback(
+    fleet: Fleet, receiver: HttpReceiver, ports: dict[type, object], rule: object
+) -> None:
+    """Whoever added it wants little of it to stay; but each try of the callback tells of it, the same each time."""
+    receiver.answers = [Answer(500)]
+    job_ids = [
+        await fleet.add_raw(wanting(receiver.url, text="a"), removeOnComplete=rule, removeOnFail=rule) for _ in range(2)
+    ]
+    async with fleet.worker(entry(succeed), CALLBACKS, ports=ports):
+        await until(lambda: len(receiver.requests) == 3)
+    bodies = {request.body for request in receiver.requests}
+    assert len(bodies) == 2
+    assert {event.data.id for event in all_told(receiver)} == set(job_ids)
+    assert all(event.data.result == {"text": "A", "ratio": 1.0} for event in all_told(receiver))
+    assert all([(await fleet.job(job_id)).status.finished_at for job_id in job_ids])
+
+
+async def test_a_job_that_is_kept_for_ever_stays_so(
     fleet: Fleet, receiver: HttpReceiver, ports: dict[type, object]
 ) -> None:
-    """Whoever added it wants nothing of it to stay; the script that ends it writes its result beside the callback."""
-    await fleet.add_raw(wanting(receiver.url, text="a"), removeOnComplete=True, removeOnFail=True)
+    """As Node adds them: without a rule, or with the word that it stays."""
+    job_id = await fleet.add_raw(wanting(receiver.url), removeOnComplete=False)
     async with fleet.worker(entry(succeed), CALLBACKS, ports=ports):
-        await until(lambda: bool(receiver.requests))
-    event = told(receiver)
-    assert (event.type, event.data.result["text"]) == ("job.completed", "A")
+        await fleet.ended(job_id)
+    assert json.loads((await fleet.raw(job_id))["opts"])["removeOnComplete"] is False
 
 
 async def slow(_payload: object, _job: JobContext) -> Verdict:

@@ -13,13 +13,12 @@ from producers.engine.new_job import Keep
 from producers.engine.notice import callback_id, plain_callback_id
 from schemas.errors import Permanent
 from schemas.job_status import JobState
-from tests.support.callback import CALLBACKS, Way, add, all_told, enter, reconciliation, sending, told, wanting
+from tests.support.callback import CALLBACKS, WAYS, Way, add, all_told, enter, reconciliation, sending, told, wanting
 from tests.support.fleet import QUEUE, Fleet, Seen, entry, hang, raising, succeed
 from tests.support.http_receiver import HttpReceiver, receiving
 from tests.support.node import interop, needs_node
 from tests.support.until import until
 
-WAYS: tuple[Way, ...] = ("api", "plain")
 FOREVER = 3_600_000
 
 

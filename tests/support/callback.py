@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from hashlib import sha1
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import SecretStr
@@ -12,27 +14,32 @@ from standardwebhooks.webhooks import Webhook
 from corral.stack import new_secret
 from producers.engine.jobs import Engine, NewJob
 from producers.engine.new_job import Keep
-from producers.engine.notice import callback_id
+from producers.engine.notice import callback_id, plain_callback_id
 from producers.engine.reconciliation import Reconciliation
 from schemas import job_id as ids
 from schemas.callback_event import CallbackEvent
 from schemas.envelope import Callback, Envelope, EventType
 from schemas.job_spec import AnySpec, RetrySchedule
 from schemas.jobs.callbacks import DELIVER, DeliverCallback
+from tests.support.faulty_worker import HANG
 from tests.support.fleet import QUEUE, Fleet, Trial, spec
 from tests.support.http_receiver import HttpReceiver
 from worker.adapters.engine_job_reader import EngineJobReader
 from worker.adapters.guarded_http import HttpCallbackSender, guarded_client, signer
+from worker.engine_worker import finish_script
 from worker.handlers.callbacks.deliver import PORTS
 from worker.handlers.callbacks.deliver import handle as deliver
 from worker.ports import CallbackSender, JobReader
 from worker.registry import Entry
 
 Way = Literal["api", "plain"]
+WAYS: tuple[Way, ...] = ("api", "plain")
 
 SECRET = new_secret()
 # As it ships, only sooner: ten attempts.
 SOON = replace(DELIVER, retry=RetrySchedule((0.02,) * 9))
+# What the server is asked by when a job ends.
+END = sha1(finish_script().encode()).hexdigest().encode()  # noqa: S324 - the server's name for a script
 CALLBACKS = Entry(SOON, deliver, frozenset(PORTS))
 
 
@@ -71,6 +78,15 @@ async def enter(fleet: Fleet, way: Way, url: str, **options: Any) -> str:  # noq
         return await fleet.add_raw(wanting(url), **options)
     job_id, _ = await add(fleet, url, delay_s=options.get("delay", 0) / 1000)
     return job_id
+
+
+async def enter_hanging(fleet: Fleet, way: Way, url: str, folder: Path) -> tuple[str, str]:
+    """Add a job that runs until there is a file ``go`` in the folder; give its id and its callback's."""
+    text = str(folder / "go")
+    if way == "api":
+        return await add(fleet, url, kind=HANG, text=text)
+    job_id = await fleet.add_raw(wanting(url, text=text), name="hang", removeOnComplete=True, removeOnFail=True)
+    return job_id, plain_callback_id(job_id)
 
 
 def reconciliation(fleet: Fleet, *, keep: Keep = Keep(3600)) -> Reconciliation:  # noqa: B008 - frozen
