@@ -73,7 +73,7 @@ async def test_a_job_of_nodes_schedule_is_told(fleet: Fleet, receiver: HttpRecei
 
 
 @needs_node
-@pytest.mark.guarantee("entry", "Parent and children of a flow that Node adds", "delivered for each, the flow as ever")
+@pytest.mark.guarantee("entry", "parent and children of a flow that Node adds", "delivered for each, the flow as ever")
 async def test_every_job_of_a_foreign_flow_is_told(
     fleet: Fleet, receiver: HttpReceiver, ports: dict[type, object]
 ) -> None:
@@ -140,7 +140,7 @@ ENDS = {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("end", ENDS)
-@pytest.mark.guarantee("end", "It completes, fails for good, or runs for too long", "delivered with result or error")
+@pytest.mark.guarantee("end", "it completes, fails for good, or runs for too long", "delivered with result or error")
 async def test_a_job_is_told_however_it_ends(
     fleet: Fleet, receiver: HttpReceiver, ports: dict[type, object], way: Way, end: str
 ) -> None:
@@ -156,7 +156,7 @@ async def test_a_job_is_told_however_it_ends(
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("runs", [True, False])
-@pytest.mark.guarantee("end", "It is cancelled, before it runs or while it does", "delivered, `job.cancelled`")
+@pytest.mark.guarantee("end", "it is cancelled, before it runs or while it does", "delivered, `job.cancelled`")
 async def test_a_cancelled_job_is_told(
     fleet: Fleet,
     receiver: HttpReceiver,
@@ -181,7 +181,7 @@ async def test_a_cancelled_job_is_told(
 @pytest.mark.parametrize(
     ("name", "extra", "code"), [("run", {"number": "x"}, "payload_invalid"), ("dance", {}, "unknown_kind")]
 )
-@pytest.mark.guarantee("end", "Nobody can do it: unknown kind, payload that does not fit", "delivered, `job.failed`")
+@pytest.mark.guarantee("end", "nobody can do it: unknown kind, payload that does not fit", "delivered, `job.failed`")
 async def test_a_plain_job_that_nobody_can_do_is_told(
     fleet: Fleet,
     receiver: HttpReceiver,
@@ -212,6 +212,7 @@ async def test_an_envelope_that_nobody_can_read_harms_nobody(
     assert await fleet.redis.keys("bull:callbacks:*") == []
 
 
+@pytest.mark.guarantee("receiver", "lies inward, and a plain job names it", "refused; parked")
 async def test_a_plain_job_goes_where_others_may(fleet: Fleet, receiver: HttpReceiver) -> None:
     """Its address passes the same checks: one that is not public is refused, and the callback is parked."""
     job_id = await fleet.add_raw(wanting(receiver.url))

@@ -71,6 +71,7 @@ def told(receiver: HttpReceiver) -> CallbackEvent:
     return CallbackEvent.model_validate(Webhook(SECRET).verify(request.body, request.headers))
 
 
+@pytest.mark.guarantee("entry", "the API adds it", "delivered")
 async def test_a_completed_job_is_told_with_its_result(
     fleet: Fleet, receiver: HttpReceiver, ports: dict[type, object]
 ) -> None:

@@ -156,7 +156,7 @@ async def test_a_callback_that_was_removed_as_its_job_ended_comes_back(
 
 
 @needs_node
-@pytest.mark.guarantee("end", "A worker in Node does what was added plainly", "delivered within a turn")
+@pytest.mark.guarantee("end", "a worker in Node does what was added plainly", "delivered within a turn")
 async def test_a_plain_job_that_node_has_done_is_told_once(
     fleet: Fleet, receiver: HttpReceiver, ports: dict[type, object]
 ) -> None:
@@ -170,7 +170,7 @@ async def test_a_plain_job_that_node_has_done_is_told_once(
     assert (event.type, event.data.id, event.data.result["by"]) == ("job.completed", job_id, "node")
 
 
-@pytest.mark.guarantee("end", "Its keys are deleted by hand", "delivered within a turn, `job_removed`")
+@pytest.mark.guarantee("end", "its keys are deleted by hand", "delivered within a turn, `job_removed`")
 async def test_a_job_whose_keys_were_deleted_is_told(
     fleet: Fleet, receiver: HttpReceiver, ports: dict[type, object]
 ) -> None:
@@ -187,7 +187,7 @@ async def test_a_job_whose_keys_were_deleted_is_told(
 
 
 @pytest.mark.guarantee(
-    "end", "A flow added by hand forgets `ignoreDependencyOnFailure`, and the job fails", "delivered within a turn"
+    "end", "a flow added by hand forgets `ignoreDependencyOnFailure`, and the job fails", "delivered within a turn"
 )
 async def test_a_callback_whose_job_ended_without_moving_it_is_woken(
     fleet: Fleet, receiver: HttpReceiver, ports: dict[type, object]
@@ -219,7 +219,7 @@ async def test_a_callback_whose_job_lives_is_left_waiting(fleet: Fleet, receiver
 # --- Many copies, many jobs, what was told before.
 
 
-@pytest.mark.guarantee("death", "Many reconcilers look at the same time", "delivered once")
+@pytest.mark.guarantee("death", "nobody, but many reconcilers look at the same time", "delivered once")
 async def test_many_copies_settle_each_callback_once(
     fleet: Fleet, receiver: HttpReceiver, ports: dict[type, object]
 ) -> None:
@@ -262,17 +262,26 @@ async def test_what_ended_in_one_moment_is_looked_at_whole(fleet: Fleet, receive
     assert (await fleet.engine.counts("callbacks"))["waiting"] == 13
 
 
+async def test_an_end_that_is_entered_late_is_looked_at(fleet: Fleet, receiver: HttpReceiver) -> None:
+    """The clock of the worker that ended it is some seconds behind that of one whose job was seen already."""
+    now_ms = time.time() * 1000
+    await _end(fleet, await fleet.add_raw(wanting(receiver.url)), now_ms)
+    assert (await reconciliation(fleet).turn()).adopted == 1
+    await _end(fleet, await fleet.add_raw(wanting(receiver.url)), now_ms - 5_000)
+    assert (await reconciliation(fleet).turn()).adopted == 1
+
+
 async def test_a_walk_goes_on_where_it_stopped(fleet: Fleet) -> None:
     """A turn's limit is no end: the next begins behind it, and after the last page comes the first."""
     steps = walk.Walk(fleet.redis, prefix="bull", name="reconciliation", forget_s=60)
-    await Queue(QUEUE, {"connection": fleet.redis}).addBulk([{"name": "run", "data": {}}] * 1_200)
+    await Queue(QUEUE, {"connection": fleet.redis}).addBulk([{"name": "run", "data": {}}] * (2 * walk.PAGE + 40))
     looking = steps.placed(QUEUE, "wait")
     first = await anext(looking)
     await looking.aclose()
     again = [page async for page in steps.placed(QUEUE, "wait")]
     assert again[0] == first  # a turn that died is begun again
-    assert [len(page) for page in again] == [500, 500, 200]
-    await fleet.redis.hset("corral:reconciliation:bull", f"bull:{QUEUE}:wait", "1000")
+    assert [len(page) for page in again] == [walk.PAGE, walk.PAGE, 40]
+    await fleet.redis.hset("corral:reconciliation:bull", f"bull:{QUEUE}:wait", str(2 * walk.PAGE))
     assert [page async for page in steps.placed(QUEUE, "wait")] == [again[2]]
     assert [page async for page in steps.placed(QUEUE, "wait")] == again
 
