@@ -170,6 +170,20 @@ async def test_a_plain_job_that_node_has_done_is_told_once(
     assert (event.type, event.data.id, event.data.result["by"]) == ("job.completed", job_id, "node")
 
 
+@needs_node
+@pytest.mark.guarantee("end", "a worker in Node does it after a turn has seen it, and it was to vanish", "delivered")
+async def test_a_plain_job_that_node_has_done_is_told_at_once(
+    fleet: Fleet, receiver: HttpReceiver, ports: dict[type, object]
+) -> None:
+    """By the script that ends it; its record stays, whoever ends it."""
+    job_id = await fleet.add_raw(wanting(receiver.url), removeOnComplete=True)
+    await reconciliation(fleet).turn()
+    await interop(fleet.url, QUEUE, "work")
+    await deliver(fleet, receiver, ports)
+    assert told(receiver).data.result["by"] == "node"
+    assert (await fleet.job(job_id)).status.finished_at is not None
+
+
 @pytest.mark.guarantee("end", "its keys are deleted by hand", "delivered within a turn, `job_removed`")
 async def test_a_job_whose_keys_were_deleted_is_told(
     fleet: Fleet, receiver: HttpReceiver, ports: dict[type, object]
