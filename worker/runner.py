@@ -113,7 +113,8 @@ class Runner:
         held = _Held(taken, _this_task(), Cancellation(requested=taken.cancel_requested))
         self._held[taken] = held
         try:
-            await self._adopt(taken)
+            if taken.asks_for_callback:
+                await self._adopt(taken)
             outcome = await self._attempt(self._delivery(held))
             return await self._acknowledge(taken, outcome)
         except asyncio.CancelledError:

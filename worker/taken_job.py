@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from producers.engine.adoption import asks
 from schemas.errors import ChildFailed, CorralError, JobStalled
 
 # What the engine's own script writes when workers have died under a job too often.
@@ -28,6 +29,11 @@ class TakenJob:
         """How many attempts the job may have; whoever added it may have written anything."""
         attempts = self.job.opts.get("attempts")
         return attempts if isinstance(attempts, int) and attempts > 0 else 1
+
+    @property
+    def asks_for_callback(self) -> bool:
+        """Somebody may want to hear of its end, whoever added it."""
+        return asks(self.job.data)
 
     @property
     def waited_s(self) -> float | None:

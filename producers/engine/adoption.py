@@ -68,6 +68,11 @@ class Plain:
     parent_key: str | None
 
 
+def asks(data: object) -> bool:
+    """Tell at a glance whether a job may ask for a callback; most ask for none."""
+    return isinstance(data, dict) and isinstance(beside := data.get(KEY), dict) and "callback" in beside
+
+
 class Adoption:
     """Gives jobs their callbacks."""
 
@@ -87,9 +92,7 @@ class Adoption:
         Raises:
             EngineUnavailable: the server did not confirm; it is safe to try again.
         """
-        if not isinstance(job.data, dict) or not isinstance(beside := job.data.get(KEY), dict):
-            return False
-        callback = self._callback(queue, job) if "callback" in beside else None
+        callback = self._callback(queue, job) if asks(job.data) else None
         if callback is not None:
             await self._tie(f"{self._prefix}:{queue}:{job.id}", callback)
         return callback is not None

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -11,24 +10,10 @@ from schemas.errors import Permanent
 from schemas.job_status import JobState
 from tests.support.callback import CALLBACKS, WAYS, Way, all_told, enter, reconciliation, sending, told, wanting
 from tests.support.fleet import QUEUE, Fleet, Seen, Verdict, entry, hang, raising, spec, succeed
-from tests.support.http_receiver import Answer, HttpReceiver, receiving
+from tests.support.http_receiver import Answer, HttpReceiver
 from tests.support.node import interop, needs_node
 from tests.support.until import until
 from worker.ports import JobContext
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[HttpReceiver]:
-    """Who is told."""
-    async with receiving() as running:
-        yield running
-
-
-@pytest.fixture
-async def ports(fleet: Fleet) -> AsyncIterator[dict[type, object]]:
-    """What the handler of callbacks needs."""
-    async with sending(fleet.engine) as opened:
-        yield opened
 
 
 @needs_node

@@ -3,156 +3,19 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 from bullmq import FlowProducer, Queue
 
 from producers.engine import walk
 from producers.engine.new_job import Keep
-from producers.engine.notice import callback_id, plain_callback_id
 from schemas.errors import Permanent
 from schemas.job_status import JobState
-from tests.support.callback import CALLBACKS, WAYS, Way, add, all_told, enter, reconciliation, sending, told, wanting
-from tests.support.fleet import QUEUE, Fleet, Seen, entry, hang, raising, succeed
-from tests.support.http_receiver import HttpReceiver, receiving
+from tests.support.callback import CALLBACKS, add, all_told, deliver, reconciliation, told, wanting
+from tests.support.fleet import QUEUE, Fleet, entry, raising, succeed
+from tests.support.http_receiver import HttpReceiver
 from tests.support.node import interop, needs_node
 from tests.support.until import until
-
-FOREVER = 3_600_000
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[HttpReceiver]:
-    """Who is told."""
-    async with receiving() as running:
-        yield running
-
-
-@pytest.fixture
-async def ports(fleet: Fleet) -> AsyncIterator[dict[type, object]]:
-    """What the handler of callbacks needs."""
-    async with sending(fleet.engine) as opened:
-        yield opened
-
-
-async def deliver(fleet: Fleet, receiver: HttpReceiver, ports: dict[type, object], count: int = 1) -> None:
-    """Have the callbacks that are due sent, and see that there are so many."""
-    async with fleet.worker(entry(succeed), CALLBACKS, ports=ports):
-        await until(lambda: len(receiver.requests) >= count)
-        await until(lambda: _idle(fleet))
-    assert len(receiver.requests) == count
-
-
-async def _idle(fleet: Fleet) -> bool:
-    counts = await fleet.engine.counts("callbacks")
-    return not any(counts[state] for state in ("waiting", "active", "delayed", "prioritized"))
-
-
-def id_of(way: Way, job_id: str) -> str:
-    """Name the callback of a job that entered so."""
-    return plain_callback_id(job_id) if way == "plain" else callback_id(job_id)
-
-
-# --- What an operator does, with Node's own API as bull-board has it.
-
-
-DEEDS = [
-    pytest.param("remove", {}, marks=pytest.mark.guarantee("operator", "`job.remove()`", "delivered, `job_removed`")),
-    pytest.param("drain", {}, marks=pytest.mark.guarantee("operator", "`queue.drain()`", "delivered, `job_removed`")),
-    pytest.param(
-        "drain",
-        {"delay": FOREVER},
-        marks=pytest.mark.guarantee("operator", "`queue.drain(true)` of delayed jobs", "delivered, `job_removed`"),
-    ),
-    pytest.param("clean", {}, marks=pytest.mark.guarantee("operator", "`queue.clean()`", "delivered, `job_removed`")),
-    pytest.param(
-        "obliterate", {}, marks=pytest.mark.guarantee("operator", "`queue.obliterate()`", "delivered, `job_removed`")
-    ),
-]
-
-
-@needs_node
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(("deed", "options"), DEEDS)
-async def test_a_job_that_an_operator_removed_is_told(
-    fleet: Fleet,
-    receiver: HttpReceiver,
-    ports: dict[type, object],
-    *,
-    way: Way,
-    deed: str,
-    options: dict[str, int],
-) -> None:
-    """Though no worker has ever had it; a plain one since the turn that has found it."""
-    job_id = await enter(fleet, way, receiver.url, **options)
-    await reconciliation(fleet).turn()
-    engine_id = job_id if way == "api" else job_id.removeprefix(f"{QUEUE}_")
-    await interop(fleet.url, QUEUE, deed, {"remove": engine_id, "clean": "wait"}.get(deed))
-    assert await fleet.raw(job_id) == {}
-    await deliver(fleet, receiver, ports)
-    event = told(receiver)
-    assert (event.type, event.data.id) == ("job.cancelled", job_id)
-    assert event.data.error is not None
-    assert event.data.error.code == "job_removed"
-    assert receiver.requests[0].headers["webhook-id"] == id_of(way, job_id)
-
-
-@needs_node
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.guarantee("operator", "`queue.obliterate({ force: true })` while it runs", "delivered, `job_removed`")
-async def test_a_job_that_was_obliterated_as_it_ran_is_told(
-    fleet: Fleet, receiver: HttpReceiver, ports: dict[type, object], way: Way
-) -> None:
-    """The plain one without a turn in between: its worker has given it its callback."""
-    handle = Seen([hang])
-    await enter(fleet, way, receiver.url)
-    async with fleet.worker(entry(handle), CALLBACKS, ports=ports):
-        await until(lambda: bool(handle.runs))
-        await interop(fleet.url, QUEUE, "obliterate")
-        await until(lambda: bool(receiver.requests))
-    error = told(receiver).data.error
-    assert error is not None
-    assert error.code == "job_removed"
-
-
-@needs_node
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.guarantee("operator", "the queue `callbacks` is obliterated before the job ends", "delivered, same id")
-async def test_a_callback_that_was_removed_before_its_job_ended_comes_back(
-    fleet: Fleet, receiver: HttpReceiver, ports: dict[type, object], way: Way
-) -> None:
-    """Under its own id, as soon as somebody looks."""
-    job_id = await enter(fleet, way, receiver.url)
-    await reconciliation(fleet).turn()
-    await interop(fleet.url, "callbacks", "obliterate")
-    await reconciliation(fleet).turn()
-    await deliver(fleet, receiver, ports)
-    assert told(receiver).data.id == job_id
-    assert receiver.requests[0].headers["webhook-id"] == id_of(way, job_id)
-
-
-@needs_node
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.guarantee(
-    "operator", "the queue `callbacks` is obliterated, and the job ends before anybody looks", "delivered, same id"
-)
-async def test_a_callback_that_was_removed_as_its_job_ended_comes_back(
-    fleet: Fleet, receiver: HttpReceiver, ports: dict[type, object], way: Way
-) -> None:
-    """The job's record tells how it ended."""
-    job_id = await enter(fleet, way, receiver.url)
-    await reconciliation(fleet).turn()
-    async with fleet.worker(entry(succeed)):
-        await interop(fleet.url, "callbacks", "obliterate")
-        await fleet.ended(job_id)
-    await reconciliation(fleet).turn()
-    await deliver(fleet, receiver, ports)
-    assert (told(receiver).type, told(receiver).data.id) == ("job.completed", job_id)
-    assert receiver.requests[0].headers["webhook-id"] == id_of(way, job_id)
-
-
-# --- What no script of the engine has seen.
 
 
 @needs_node
@@ -298,6 +161,13 @@ async def test_a_walk_goes_on_where_it_stopped(fleet: Fleet) -> None:
     await fleet.redis.hset("corral:reconciliation:bull", f"bull:{QUEUE}:wait", str(2 * walk.PAGE))
     assert [page async for page in steps.placed(QUEUE, "wait")] == [again[2]]
     assert [page async for page in steps.placed(QUEUE, "wait")] == again
+
+
+async def test_a_turn_has_a_limit(fleet: Fleet, receiver: HttpReceiver) -> None:
+    """Of a place it looks at 10,000 jobs; the next one goes on with those behind."""
+    await fleet.add_raw(wanting(receiver.url))
+    await fleet.redis.lpush(f"bull:{QUEUE}:wait", *(f"gone-{number}" for number in range(10_000)))
+    assert [(await reconciliation(fleet).turn()).adopted for _ in range(2)] == [0, 1]
 
 
 async def test_a_callback_that_was_told_and_forgotten_is_not_told_again(

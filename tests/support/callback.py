@@ -22,13 +22,13 @@ from schemas.envelope import Callback, Envelope, EventType
 from schemas.job_spec import AnySpec, RetrySchedule
 from schemas.jobs.callbacks import DELIVER, DeliverCallback
 from tests.support.faulty_worker import HANG
-from tests.support.fleet import QUEUE, Fleet, Trial, spec
+from tests.support.fleet import QUEUE, Fleet, Trial, entry, spec, succeed
 from tests.support.http_receiver import HttpReceiver
+from tests.support.until import until
 from worker.adapters.engine_job_reader import EngineJobReader
 from worker.adapters.guarded_http import HttpCallbackSender, guarded_client, signer
 from worker.engine_worker import finish_script
-from worker.handlers.callbacks.deliver import PORTS
-from worker.handlers.callbacks.deliver import handle as deliver
+from worker.handlers.callbacks import deliver as handler
 from worker.ports import CallbackSender, JobReader
 from worker.registry import Entry
 
@@ -40,7 +40,7 @@ SECRET = new_secret()
 SOON = replace(DELIVER, retry=RetrySchedule((0.02,) * 9))
 # What the server is asked by when a job ends.
 END = sha1(finish_script().encode()).hexdigest().encode()  # noqa: S324 - the server's name for a script
-CALLBACKS = Entry(SOON, deliver, frozenset(PORTS))
+CALLBACKS = Entry(SOON, handler.handle, frozenset(handler.PORTS))
 
 
 @asynccontextmanager
@@ -111,3 +111,16 @@ def all_told(receiver: HttpReceiver) -> list[CallbackEvent]:
         CallbackEvent.model_validate(Webhook(SECRET).verify(request.body, request.headers))
         for request in receiver.requests
     ]
+
+
+async def deliver(fleet: Fleet, receiver: HttpReceiver, ports: dict[type, object], count: int = 1) -> None:
+    """Have the callbacks that are due sent, and see that there are so many."""
+    async with fleet.worker(entry(succeed), CALLBACKS, ports=ports):
+        await until(lambda: len(receiver.requests) >= count)
+        await until(lambda: _idle(fleet))
+    assert len(receiver.requests) == count
+
+
+async def _idle(fleet: Fleet) -> bool:
+    counts = await fleet.engine.counts("callbacks")
+    return not any(counts[state] for state in ("waiting", "active", "delayed", "prioritized"))
