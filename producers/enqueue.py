@@ -10,13 +10,12 @@ from typing import Self
 from pydantic import BaseModel
 
 from producers.engine.jobs import Engine, NewJob
-from producers.engine.remembered import callback_id
+from producers.engine.notice import callback_id, notice
 from producers.tenants.admission import Admission
 from schemas import job_id as ids
 from schemas.envelope import Callback, Envelope, Limits
 from schemas.errors import PayloadInvalid, Permanent
 from schemas.job_spec import AnySpec
-from schemas.jobs.callbacks import DELIVER, DeliverCallback
 
 
 class IdempotencyMismatch(Permanent):
@@ -138,15 +137,8 @@ def _job(order: Order, job_id: str) -> NewJob:
     envelope = Envelope(
         tenant=order.tenant, callback=order.callback, traceparent=order.traceparent, limits=order.limits
     )
-    return NewJob(job_id, order.spec, envelope.wrap(order.payload), _callback(order, job_id), order.delay_s)
-
-
-def _callback(order: Order, job_id: str) -> NewJob | None:
-    if order.callback is None:
-        return None
-    notice = DeliverCallback(job_id=job_id, kind=order.spec.kind, callback=order.callback)
-    envelope = Envelope(tenant=order.tenant, traceparent=order.traceparent)
-    return NewJob(callback_id(job_id), DELIVER, envelope.wrap(notice))
+    parent = notice(job_id, order.spec.kind, envelope, notice_id=callback_id(job_id))
+    return NewJob(job_id, order.spec, envelope.wrap(order.payload), parent, order.delay_s)
 
 
 def fingerprint(order: Order) -> str:

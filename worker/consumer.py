@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from producers.engine import cancel
+from producers.engine.adoption import Adoption, Plain
 from producers.engine.cancel import CANCEL_FIELD
 from producers.engine.fairness import Fairness
 from producers.engine.new_job import CHILD_OPTION
@@ -58,7 +59,8 @@ class Consumer:
         self._home = f"{options.prefix}:{options.queue}"
         self._fairness = Fairness(redis)
         self._worker = EngineWorker(options.queue, None, _engine_options(redis, options))
-        self._keep = options.keep
+        self._keep = options.kept.rule
+        self._adoption = Adoption(redis, prefix=options.prefix, keep=options.kept)
 
     @property
     def stopping(self) -> bool:
@@ -82,6 +84,16 @@ class Consumer:
             # The sign that a job is there may have been taken in vain: look at once, before waiting for one.
             self._worker.drained = False
             raise
+
+    async def adopt(self, taken: TakenJob) -> None:
+        """Give a job that was added plainly the callback that it asks for, and keep what that tells of."""
+        job = taken.job
+        plain = Plain(job.id, job.name, job.data, job.parent_key)
+        if self._adoption.is_callback(job.parent_key) or not await self._adoption.adopt(self.options.queue, plain):
+            return
+        for rule in ("removeOnComplete", "removeOnFail"):
+            if job.opts.get(rule, False) is not False:
+                job.opts[rule] = self._keep
 
     def stop(self) -> None:
         """Wake ``take``, and have it wait no more."""

@@ -27,6 +27,6 @@ class ConsumerOptions:
         return self.lock_s / 4
 
     @property
-    def keep(self) -> dict[str, int]:
-        """What the engine keeps of ended jobs whose own options do not say."""
-        return Keep(self.keep_finished_s, self.keep_finished_count).rule
+    def kept(self) -> Keep:
+        """How long ended jobs stay whose own options do not say."""
+        return Keep(self.keep_finished_s, self.keep_finished_count)

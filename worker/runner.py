@@ -116,6 +116,8 @@ class Runner:
         held = _Held(taken, _this_task(), Cancellation(requested=taken.cancel_requested))
         self._held[taken] = held
         try:
+            if taken.asks_for_callback:
+                await self._adopt(taken)
             outcome = await self._attempt(self._delivery(held))
             return await self._acknowledge(taken, outcome)
         except asyncio.CancelledError:
@@ -125,6 +127,15 @@ class Runner:
             raise
         finally:
             del self._held[taken]
+
+    async def _adopt(self, taken: TakenJob) -> None:
+        # Before the work: from here on whatever ends the job makes its callback due.
+        while True:
+            try:
+                return await self._consumer.adopt(taken)
+            except EngineUnavailable as error:
+                self._trouble(error)
+                await asyncio.sleep(_RECONNECT_S)
 
     def _delivery(self, held: _Held) -> Delivery:
         taken = held.taken

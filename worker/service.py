@@ -12,15 +12,20 @@ from typing import Self
 
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from redis.asyncio import Redis
 
 from producers import connection
+from producers.engine.new_job import Keep
+from producers.engine.reconciliation import Reconciliation
 from producers.worker_registry import WorkerRegistry
+from schemas.job_spec import catalogue
 from schemas.worker_status import WorkerState
 from worker.consumer import BLOCK_S
 from worker.consumer_options import ConsumerOptions
 from worker.health_server import Address, Answer, Routes, serving, verdict
 from worker.heartbeat import Heartbeat
 from worker.metrics import WorkerMetrics
+from worker.reconciler import Reconciler
 from worker.registry import Registry
 from worker.served_queue import Make, QueueUnread, ServedQueue
 from worker.settings import WorkerSettings
@@ -39,6 +44,7 @@ class Service:
     queues: list[ServedQueue]
     watchdog: Watchdog
     heartbeat: Heartbeat
+    reconciler: Reconciler
     metrics: WorkerMetrics
 
     @classmethod
@@ -53,7 +59,9 @@ class Service:
             pulse = await stack.enter_async_context(connection.fail_fast(settings.redis_url))
             reports = await stack.enter_async_context(connection.fail_fast(settings.redis_url))
             workers = WorkerRegistry(reports, prefix=settings.queue_prefix)
-            service = cls(queues, Watchdog(pulse, queues), Heartbeat(workers, queues), metrics)
+            looks = await stack.enter_async_context(connection.patient(settings.redis_url))
+            reconciler = Reconciler(_reconciliation(looks, settings, registry), every_s=settings.reconcile_s)
+            service = cls(queues, Watchdog(pulse, queues), Heartbeat(workers, queues), reconciler, metrics)
             if address := _address(settings):
                 await stack.enter_async_context(serving(address, service.routes()))
             yield service
@@ -65,7 +73,7 @@ class Service:
             QueueUnread: a queue is no longer read; the process should be started anew.
         """
         runs = {asyncio.create_task(queue.run(), name=queue.name) for queue in self.queues}
-        watches = {asyncio.create_task(self.watchdog.run()), asyncio.create_task(self.heartbeat.run())}
+        watches = {asyncio.create_task(one.run()) for one in (self.watchdog, self.heartbeat, self.reconciler)}
         try:
             await _until(stop.first, runs | watches)
         finally:
@@ -122,6 +130,13 @@ def _served(queue: str, settings: WorkerSettings, registry: Registry, attempt: M
     )
     connect = partial(connection.patient, settings.redis_url, block_s=BLOCK_S)
     return ServedQueue(options, attempt, connect, concurrency=settings.concurrency_of(queue))
+
+
+def _reconciliation(redis: Redis, settings: WorkerSettings, registry: Registry) -> Reconciliation:
+    # Also of queues that this process does not serve: their callbacks are everybody's.
+    queues = [*registry.queues, *(spec.queue for spec in catalogue().values())]
+    keep = Keep(settings.keep_finished_s, settings.keep_finished_count)
+    return Reconciliation(redis, prefix=settings.queue_prefix, queues=queues, keep=keep)
 
 
 def _address(settings: WorkerSettings) -> Address | None:

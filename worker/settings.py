@@ -37,6 +37,9 @@ class WorkerSettings(EngineSettings, FileSettings, LogSettings, DocumentSettings
     )
     stop_grace_s: float = Field(default=30, ge=0, description="How long attempts may finish after SIGTERM.")
     lock_s: float = Field(default=10, ge=1, description="A job whose worker is silent for this long runs again.")
+    reconcile_s: float = Field(
+        default=60, ge=1, description="How often one worker looks for callbacks that nothing else would send."
+    )
     callback_secret: SecretStr | None = Field(
         default=None, description="`whsec_` and base64 of 24 to 64 bytes; signs callbacks."
     )

@@ -2,6 +2,7 @@
 
 import time
 
+from producers.engine.adoption import asks
 from schemas.errors import ChildFailed, CorralError, JobStalled
 from worker.engine_job import EngineJob
 
@@ -24,6 +25,11 @@ class TakenJob:
         self.cancel_requested = cancel_requested
         self.number = job.attempts_made + 1
         self.limit = job.attempts
+
+    @property
+    def asks_for_callback(self) -> bool:
+        """Somebody may want to hear of its end, whoever added it."""
+        return asks(self.job.data)
 
     @property
     def waited_s(self) -> float | None:

@@ -71,6 +71,7 @@ def told(receiver: HttpReceiver) -> CallbackEvent:
     return CallbackEvent.model_validate(Webhook(SECRET).verify(request.body, request.headers))
 
 
+@pytest.mark.guarantee("entry", "the API adds it", "delivered")
 async def test_a_completed_job_is_told_with_its_result(
     fleet: Fleet, receiver: HttpReceiver, ports: dict[type, object]
 ) -> None:
@@ -138,6 +139,7 @@ async def test_only_the_events_asked_for_are_sent(
     assert receiver.requests == []
 
 
+@pytest.mark.guarantee("receiver", "answers 500, 503, 429, 404, and then 204", "delivered, same id")
 async def test_a_callback_that_was_not_taken_is_sent_again(
     fleet: Fleet, receiver: HttpReceiver, ports: dict[type, object]
 ) -> None:
@@ -162,6 +164,7 @@ async def test_each_try_has_a_time_of_its_own(fleet: Fleet, receiver: HttpReceiv
     assert second > first
 
 
+@pytest.mark.guarantee("receiver", "answers 410", "parked at once")
 async def test_a_receiver_that_is_gone_is_left_alone(
     fleet: Fleet, receiver: HttpReceiver, ports: dict[type, object]
 ) -> None:
@@ -194,6 +197,7 @@ async def test_a_huge_answer_is_not_read(fleet: Fleet, receiver: HttpReceiver, p
     assert receiver.sent_bytes < 64 << 20
 
 
+@pytest.mark.guarantee("receiver", "takes it and answers too late", "sent again, same id")
 async def test_a_receiver_that_hangs_costs_one_attempt(
     fleet: Fleet, receiver: HttpReceiver, ports: dict[type, object]
 ) -> None:

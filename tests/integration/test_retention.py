@@ -6,7 +6,7 @@ from pydantic import BaseModel
 from redis.asyncio import Redis
 
 from producers.engine.jobs import Engine, NewJob
-from producers.engine.remembered import callback_id
+from producers.engine.notice import callback_id
 from schemas import job_id as ids
 from schemas.envelope import Envelope
 from schemas.errors import Permanent

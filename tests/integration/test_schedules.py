@@ -172,6 +172,7 @@ async def test_a_schedule_that_was_not_advanced_goes_on(
     await fleet.redis.delete(f"bull:schedules:{due}")
 
 
+@pytest.mark.guarantee("entry", "a schedule of Corral adds it", "its parent from the first moment, as of the API")
 async def test_a_job_of_a_schedule_has_its_callback_and_tenant(
     fleet: Fleet, schedules: Schedules, ports: dict[type, object]
 ) -> None:

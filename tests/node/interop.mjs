@@ -1,6 +1,6 @@
 // Does one thing with plain BullMQ, as a program in Node would, and prints what it saw as JSON.
 import { readFileSync } from "node:fs";
-import { Queue, QueueEvents, Worker } from "bullmq";
+import { FlowProducer, Queue, QueueEvents, Worker } from "bullmq";
 import { Redis } from "ioredis";
 
 const { socket, queue, step, job: given } = JSON.parse(readFileSync(0, "utf8"));
@@ -42,6 +42,44 @@ const steps = {
     await events.close();
     listening.disconnect();
     return { seen };
+  },
+  // Adds a job as a web tier in Node does.
+  async add() {
+    return { id: (await queues.add(given.name, given.data, given.opts)).id };
+  },
+  // Adds several in one call.
+  async add_bulk() {
+    return { ids: (await queues.addBulk(given)).map((job) => job.id) };
+  },
+  // Adds a flow of its own.
+  async flow() {
+    const { job, children } = await new FlowProducer({ connection }).add(given);
+    return { id: job.id, children: children.map((child) => child.job.id) };
+  },
+  // What the children of a job have returned.
+  async children_values() {
+    return await (await queues.getJob(given)).getChildrenValues();
+  },
+  // Has a job made again and again.
+  async schedule() {
+    await queues.upsertJobScheduler("tick", given.repeat, given.template);
+    return {};
+  },
+  // What an operator does, from a program or with a dashboard.
+  async remove() {
+    await (await queues.getJob(given)).remove();
+    return {};
+  },
+  async drain() {
+    await queues.drain(true);
+    return {};
+  },
+  async clean() {
+    return { ids: await queues.clean(0, 1000, given) };
+  },
+  async obliterate() {
+    await queues.obliterate({ force: true });
+    return {};
   },
   // Runs one job of the queue, whoever added it, with a worker in Node.
   async work() {

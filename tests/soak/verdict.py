@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from producers.engine.remembered import callback_id
+from producers.engine.notice import callback_id
 from schemas.job_status import JobState, JobStatus
 from tests.soak.engine_state import EngineState
 from tests.soak.ledger import Fault, Heard, Ledger

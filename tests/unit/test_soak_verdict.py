@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from corral.receiver import Received, Receiver
-from producers.engine.remembered import callback_id
+from producers.engine.notice import callback_id
 from schemas.errors import JobError
 from schemas.job_status import JobState, JobStatus
 from tests.soak.engine_state import EngineState
