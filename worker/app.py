@@ -8,6 +8,7 @@ import structlog
 
 from producers import trace
 from worker.attempt import Attempt
+from worker.interim import Interim
 from worker.metrics import WorkerMetrics
 from worker.observed import Observed
 from worker.ports import CallbackSender, Children, DocumentParser, FileStore, JobReader, Orders, SourceFetcher
@@ -126,7 +127,8 @@ async def run(settings: WorkerSettings, registry: Registry, adapters: Mapping[ty
         tracing = trace.from_environment("corral-worker")
         stack.callback(tracing.close)
         made = Attempt(registry, ports, metrics, random.Random())  # noqa: S311 - jitter
-        attempt = Observed(made, registry, metrics, tracing)
+        telling = await stack.enter_async_context(Interim.opened(settings, made))
+        attempt = Observed(telling, registry, metrics, tracing)
         service = await stack.enter_async_context(Service.opened(settings, registry, attempt, metrics))
         log.info("worker.started", queues=registry.queues, kinds=registry.kinds)
         await service.run(stop, settings.stop_grace_s)

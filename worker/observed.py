@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from producers.trace import Off, Span, Tracing, job_facts, well_formed, within
 from schemas.envelope import KEY
 from schemas.jobs.callbacks import DELIVER, DeliveredCallback
+from schemas.jobs.callbacks_interim import DELIVER as DELIVER_INTERIM
 from schemas.outcome import Completed, Outcome, Waiting
 from worker.context import Delivery
 from worker.metrics import WorkerMetrics
 from worker.registry import Registry
+
+_CALLBACKS = frozenset({DELIVER.kind, DELIVER_INTERIM.kind})
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Observed:
             with self.tracing.span(f"attempt {kind}", "consumer", above) as span, within(span):
                 outcome = await self.attempt(delivery)
                 _note(span, kind, delivery, outcome)
-        if kind == DELIVER.kind:
+        if kind in _CALLBACKS:
             self.metrics.called_back(*_receipt(outcome))
         return outcome
 
