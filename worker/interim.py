@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import Self
 
 import structlog
+from redis.asyncio import Redis
 
 from producers import connection
 from producers.engine.jobs import Engine, NewJob
@@ -31,10 +32,11 @@ EVERY_S = 1.0
 class Interim:
     """Makes attempts, and has their start and progress told where the job's callback asks for it."""
 
-    def __init__(self, attempt: Callable[[Delivery], Awaitable[Outcome]], engine: Engine) -> None:
-        """Add through ``engine``, which should fail fast and keep nothing that has ended."""
+    def __init__(self, attempt: Callable[[Delivery], Awaitable[Outcome]], redis: Redis, *, prefix: str) -> None:
+        """Add through ``redis``, a fail-fast client that the caller closes after ``settle``."""
         self._attempt = attempt
-        self._engine = engine
+        # What has been told is removed at once: the same id is free for the next news.
+        self._engine = Engine(redis, prefix=prefix, keep_finished_s=0, keep_finished_count=0)
         self._adding: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -44,10 +46,7 @@ class Interim:
     ) -> AsyncIterator[Self]:
         """Add through a client of its own, closed at the end of the block; it connects when it is first needed."""
         async with connection.fail_fast(settings.redis_url) as redis:
-            # What has been told is removed at once: the same id is free for the next news.
-            interim = cls(
-                attempt, Engine(redis, prefix=settings.queue_prefix, keep_finished_s=0, keep_finished_count=0)
-            )
+            interim = cls(attempt, redis, prefix=settings.queue_prefix)
             yield interim
             await interim.settle()
 

@@ -12,7 +12,7 @@ from standardwebhooks.webhooks import Webhook
 
 from corral.stack import free_port, new_secret
 from producers import connection
-from producers.engine.jobs import Engine, NewJob
+from producers.engine.jobs import NewJob
 from producers.engine.remembered import callback_id
 from schemas import job_id as ids
 from schemas.callback_event import InterimEvent
@@ -216,7 +216,7 @@ async def test_of_a_job_that_has_ended_there_is_no_news(
 async def test_without_the_server_news_is_lost_and_the_attempt_is_not() -> None:
     """Nothing waits for it."""
     async with connection.fail_fast(f"redis://127.0.0.1:{free_port()}") as redis:
-        interim_of = Interim(attempted, Engine(redis, prefix="bull", keep_finished_s=0, keep_finished_count=0))
+        interim_of = Interim(attempted, redis, prefix="bull")
         callback = {"url": "http://localhost/", "events": ["job.started", "job.progress"]}
         assert isinstance(await interim_of(delivery(data={KEY: {"callback": callback}})), Completed)
         await interim_of.settle()
@@ -225,7 +225,7 @@ async def test_without_the_server_news_is_lost_and_the_attempt_is_not() -> None:
 @pytest.mark.parametrize("data", [*FEW, {KEY: {"callback": {"url": "no", "events": ["job.started"]}}}])
 async def test_what_is_no_wish_is_none(fleet: Fleet, data: object) -> None:
     """The job is attempted all the same, and says itself what is wrong with it."""
-    interim_of = Interim(attempted, fleet.engine)
+    interim_of = Interim(attempted, fleet.redis, prefix="bull")
     assert isinstance(await interim_of(delivery(data=data)), Completed)
     await interim_of.settle()
     assert await fleet.redis.keys(f"{INTERIM_QUEUE}:*") == []

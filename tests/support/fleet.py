@@ -162,7 +162,7 @@ class Fleet:
         """Run a worker for the queues of these entries; it ends by itself only when it is broken."""
         registry = Registry(entries)
         attempt = Attempt(registry, ports or {}, WorkerMetrics(registry), random.Random(7))  # noqa: S311 - jitter
-        telling = Interim(attempt, Engine(self.redis, prefix="bull", keep_finished_s=0, keep_finished_count=0))
+        telling = Interim(attempt, self.redis, prefix="bull")
         clients, runners = [], []
         for queue in registry.queues:
             redis = client() if client else connection.patient(self.url, block_s=BLOCK_S)
