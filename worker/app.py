@@ -6,7 +6,8 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 
 import structlog
 
-from producers import trace
+from producers import connection, trace
+from producers.listening import Listening
 from worker.attempt import Attempt
 from worker.interim import Interim
 from worker.metrics import WorkerMetrics
@@ -36,8 +37,11 @@ async def callback_sender(settings: WorkerSettings) -> AsyncIterator[CallbackSen
     from worker.adapters.guarded_http import HttpCallbackSender, guarded_client, signer  # noqa: PLC0415 - see above
 
     webhook = signer(settings.callback_secret)
-    async with guarded_client(allow_loopback=settings.allow_loopback) as client:
-        yield HttpCallbackSender(client, webhook)
+    async with (
+        guarded_client(allow_loopback=settings.allow_loopback) as client,
+        connection.fail_fast(settings.redis_url) as redis,
+    ):
+        yield HttpCallbackSender(client, webhook, Listening(redis, prefix=settings.queue_prefix).tell)
 
 
 @asynccontextmanager

@@ -61,7 +61,8 @@ class _Sent(CallbackSender):
 
     callbacks: list[tuple[str, bytes]] = field(default_factory=list)
 
-    async def send(self, _url: str, *, webhook_id: str, body: bytes) -> Receipt:
+    async def send(self, _url: str, *, tenant: str, webhook_id: str, body: bytes) -> Receipt:
+        assert tenant == "acme"
         self.callbacks.append((webhook_id, body))
         return Receipt(204, 0.01)
 

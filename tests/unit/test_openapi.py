@@ -38,6 +38,7 @@ def test_what_is_described_is_what_there_is(app: FastAPI) -> None:
         ("GET", "/v1/jobs/{job_id}/result"),
         ("GET", "/v1/jobs/{job_id}/events"),
         ("GET", "/v1/jobs/{job_id}/logs"),
+        ("GET", "/v1/listen"),
         ("POST", "/v1/files"),
         ("GET", "/v1/files/{ref}"),
         ("GET", "/v1/schedules"),

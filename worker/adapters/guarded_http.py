@@ -8,7 +8,7 @@ in addresses, nothing that is not public - unless the operator allows loopback, 
 import asyncio
 import base64
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -30,7 +30,10 @@ from schemas.errors import (
     SourceRefused,
     SourceUnavailable,
 )
+from schemas.sent_callback import SentCallback
 from worker.ports import CallbackSender, Receipt, SourceFetcher
+
+Tell = Callable[[str, SentCallback], Awaitable[None]]
 
 _LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 _WEB_PORTS = frozenset({80, 443, 8080, 8443})
@@ -113,13 +116,16 @@ class HttpSourceFetcher(SourceFetcher):
 class HttpCallbackSender(CallbackSender):
     """Signs with the operator's secret and POSTs."""
 
-    def __init__(self, client: httpx.AsyncClient, webhook: Webhook, *, timeout_s: float = _SEND_TOTAL_S) -> None:
-        """Send through a guarded client that the caller closes, signed by ``webhook``."""
+    def __init__(
+        self, client: httpx.AsyncClient, webhook: Webhook, tell: Tell | None = None, *, timeout_s: float = _SEND_TOTAL_S
+    ) -> None:
+        """Send through a guarded client that the caller closes, signed by ``webhook``; ``tell`` hears of each try."""
+        self._tell = tell
         self._client = client
         self._webhook = webhook
         self._timeout_s = timeout_s
 
-    async def send(self, url: str, *, webhook_id: str, body: bytes) -> Receipt:
+    async def send(self, url: str, *, tenant: str, webhook_id: str, body: bytes) -> Receipt:
         """POST under the headers of Standard Webhooks 1.0.0; see the port."""
         # Of the attempt, not of the event: receivers refuse what is older than five minutes.
         now = datetime.now(UTC)
@@ -129,6 +135,9 @@ class HttpCallbackSender(CallbackSender):
             "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": self._webhook.sign(webhook_id, now, body.decode()),
         }
+        if self._tell is not None:
+            # Before it is known whether the address can be reached: who listens may be the only one who can.
+            await self._tell(tenant, SentCallback(url=url, headers=headers, body=body.decode()))
         begun = time.perf_counter()
         with _translated(CallbackRefused, CallbackRejected):
             # The answer's body is nobody's business: it is closed unread.

@@ -42,7 +42,7 @@ async def handle(payload: DeliverCallback, job: JobContext) -> DeliveredCallback
         return DeliveredCallback(webhook_id=job.id, type=event.type, sent=False)
     body = _body(event)
     url = str(payload.callback.url)
-    receipt = await job.use(CallbackSender).send(url, webhook_id=job.id, body=body)
+    receipt = await job.use(CallbackSender).send(url, tenant=job.tenant, webhook_id=job.id, body=body)
     return DeliveredCallback(
         webhook_id=job.id, type=event.type, sent=True, status=receipt.status, latency_s=receipt.latency_s
     )

@@ -33,7 +33,8 @@ async def handle(payload: DeliverInterim, job: JobContext) -> DeliveredCallback:
         running.progress, event.timestamp = status.progress, now
         webhook_id = f"{job.id}-{round(now.timestamp() * 1000)}"
     body = event.model_dump_json(exclude_none=True).encode()
-    receipt = await job.use(CallbackSender).send(str(payload.callback.url), webhook_id=webhook_id, body=body)
+    url = str(payload.callback.url)
+    receipt = await job.use(CallbackSender).send(url, tenant=job.tenant, webhook_id=webhook_id, body=body)
     return DeliveredCallback(
         webhook_id=webhook_id, type=payload.type, sent=True, status=receipt.status, latency_s=receipt.latency_s
     )
