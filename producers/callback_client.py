@@ -1,19 +1,19 @@
 """A tenant's callbacks as they are sent, over the API: what ``corral listen`` uses, and any program may."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from http import HTTPStatus
 
 import httpx
 
-from producers.client import ApiRefused, ApiUnreachable, Corral
+from producers.client import ApiRefused, Corral
 from schemas.sent_callback import SentCallback
 
 _AGAIN_S = 1.0
 _PASSING = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS})
 
 
-async def sent_callbacks(corral: Corral) -> AsyncIterator[SentCallback | None]:
+async def sent_callbacks(corral: Corral) -> AsyncGenerator[SentCallback | None, None]:
     """Give None each time that it begins to listen, then every callback; goes on by itself when the stream breaks.
 
     Raises:
@@ -28,7 +28,7 @@ async def sent_callbacks(corral: Corral) -> AsyncIterator[SentCallback | None]:
                 yield SentCallback.model_validate_json(event.data) if event.name == "callback" else None
         except httpx.TransportError as error:
             if not has_listened:
-                raise ApiUnreachable("the api does not answer; is it running?") from error
+                raise corral.unreachable() from error
         except ApiRefused as error:
             # While the API starts anew, or still counts the connection that broke.
             if not has_listened or error.status not in _PASSING:

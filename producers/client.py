@@ -167,7 +167,7 @@ class Corral:
                     ended = event.status is not None and event.status.state.final
             except httpx.TransportError as error:
                 if not last_id:
-                    raise self._unreachable() from error
+                    raise self.unreachable() from error
             except ApiRefused as error:
                 # An outage of the queue's server passes; whoever follows already sits it out.
                 if not last_id or error.status != HTTPStatus.SERVICE_UNAVAILABLE:
@@ -205,11 +205,12 @@ class Corral:
         try:
             response = await self._http.request(method, path, **options)
         except httpx.TransportError as error:
-            raise self._unreachable() from error
+            raise self.unreachable() from error
         await _demand_success(response)
         return response.json() if response.content else None
 
-    def _unreachable(self) -> ApiUnreachable:
+    def unreachable(self) -> ApiUnreachable:
+        """Make the error that says where nobody answers."""
         return ApiUnreachable(f"no answer from {self._http.base_url}; is it running?")
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import click
 import httpx
+from pydantic import HttpUrl, TypeAdapter, ValidationError
 
 from corral.commands.connection import call, explained, of_the_api
 from producers.callback_client import sent_callbacks
@@ -25,7 +26,10 @@ def listen(url: str, api_url: str, token: str | None) -> None:
     Each one comes with the headers and the body that are signed, so the receiver verifies it as it would any
     other. Whether and how often it is sent to its own address does not change by this.
     """
-    _demand_address(url)
+    try:
+        TypeAdapter(HttpUrl).validate_python(url)
+    except ValidationError as error:
+        raise click.BadParameter("--forward-to: give an http or https address") from error
 
     async def step(corral: Corral) -> None:
         async with httpx.AsyncClient(timeout=_ANSWER_S, trust_env=False) as receiver:
@@ -39,15 +43,6 @@ def listen(url: str, api_url: str, token: str | None) -> None:
 
     with suppress(KeyboardInterrupt):
         call(api_url, token, step)
-
-
-def _demand_address(url: str) -> None:
-    try:
-        address = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise click.BadParameter(f"--forward-to: {error}") from error
-    if address.scheme not in {"http", "https"} or not address.host:
-        raise click.BadParameter("--forward-to: give an http or https address")
 
 
 async def _forward(sent: SentCallback, url: str, receiver: httpx.AsyncClient) -> str:
