@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http import HTTPStatus
 from ipaddress import ip_network
 from pathlib import Path
@@ -19,7 +20,7 @@ from pathlib import Path
 import httpx
 from pydantic import SecretStr
 from ssrfguard import DEFAULT_DENIED, AddressTable, Block, Policy, Reach, Resolver, SSRFGuardError
-from ssrfguard.httpx import AsyncClient
+from ssrfguard.httpx import AsyncSafeTransport
 from standardwebhooks.webhooks import Webhook
 
 from schemas.errors import (
@@ -31,6 +32,7 @@ from schemas.errors import (
     SourceUnavailable,
 )
 from schemas.sent_callback import SentCallback
+from worker.idle_first import IdleFirst
 from worker.ports import CallbackSender, Receipt, SourceFetcher
 
 Tell = Callable[[str, SentCallback], Awaitable[None]]
@@ -39,6 +41,7 @@ _LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 _WEB_PORTS = frozenset({80, 443, 8080, 8443})
 _ANY_PORT = frozenset(range(1, 65536))
 _TIMEOUT = httpx.Timeout(15.0, connect=5.0)
+_ONE_CONNECTION = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=30.0)
 _FETCH_TOTAL_S = 300.0
 _SEND_TOTAL_S = 20.0
 _LONGEST_WAIT_S = 3600.0
@@ -64,9 +67,17 @@ def policy(*, allow_loopback: bool) -> Policy:
 @asynccontextmanager
 async def guarded_client(*, allow_loopback: bool, resolver: Resolver | None = None) -> AsyncIterator[httpx.AsyncClient]:
     """Open the client that both adapters share; ``resolver`` stands in for ``socket.getaddrinfo``."""
-    async with AsyncClient(
+    guarded = partial(
+        AsyncSafeTransport,
         policy=policy(allow_loopback=allow_loopback),
         resolver=resolver,
+        trust_env=False,
+        # Reading the machine's certificates takes longer than a request.
+        verify=httpx.create_ssl_context(trust_env=False),
+        limits=_ONE_CONNECTION,
+    )
+    async with httpx.AsyncClient(
+        transport=IdleFirst(guarded),
         timeout=_TIMEOUT,
         follow_redirects=False,
         trust_env=False,
