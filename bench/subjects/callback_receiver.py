@@ -1,7 +1,7 @@
 """A receiver of callbacks that costs next to nothing: HTTP/1.1 with keep-alive on raw sockets, a process of its own.
 
-``python -m bench.subjects.callback_receiver PORT``. Every POST is a callback and is answered 204; ``GET /`` gives
-the figures since the last ``GET``, as JSON.
+``python -m bench.subjects.callback_receiver PORT``. Every POST is a callback and is answered 204;
+``GET /figures`` gives what came since the last one, as JSON, and any other ``GET`` says that it listens.
 """
 
 import asyncio
@@ -64,7 +64,9 @@ class Protocol(asyncio.Protocol):
             head, begun = self._rest[: at + 2], at + len(_END)
             if head.startswith(b"GET"):
                 self._rest = self._rest[begun:]
-                figures, self._kept[0] = self._kept[0].figures(), Receipts()
+                figures = b""
+                if head.startswith(b"GET /figures "):
+                    figures, self._kept[0] = self._kept[0].figures(), Receipts()
                 self._transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(figures) + figures)
                 continue
             end = begun + int(_between(head.lower(), _LENGTH, b"\r"))
