@@ -5,6 +5,7 @@ import click
 from corral.commands.doctor import doctor
 from corral.commands.document import doc
 from corral.commands.job import enqueue, job
+from corral.commands.listen import listen
 from corral.commands.queue import audit, queue
 from corral.commands.schedule import schedule
 from corral.commands.stack import demo, dev, secret
@@ -18,5 +19,5 @@ def main() -> None:
     """Put jobs into queues; workers do them and call back."""
 
 
-for command in (demo, dev, doc, enqueue, job, schedule, doctor, secret, queue, worker, audit):
+for command in (demo, dev, doc, enqueue, job, listen, schedule, doctor, secret, queue, worker, audit):
     main.add_command(command)

@@ -42,6 +42,15 @@ class ApiUnreachable(CorralError):  # noqa: N818 - as ApiRefused
 
 
 @dataclass(frozen=True)
+class ServerSentEvent:
+    """One event of a stream; ``id`` is empty when it has none."""
+
+    id: str
+    name: str
+    data: str
+
+
+@dataclass(frozen=True)
 class JobEvent:
     """What happened to a job: a new ``status``, or ``progress`` on the way."""
 
@@ -152,13 +161,13 @@ class Corral:
         last_id, ended = "", False
         while not ended:
             try:
-                async for event_id, event in self._stream(f"/v1/jobs/{job_id}/events", last_id):
-                    last_id = event_id
+                async for sent in self.stream(f"/v1/jobs/{job_id}/events", last_id):
+                    last_id, event = sent.id, _event(sent)
                     yield event
                     ended = event.status is not None and event.status.state.final
             except httpx.TransportError as error:
                 if not last_id:
-                    raise self._unreachable() from error
+                    raise self.unreachable() from error
             except ApiRefused as error:
                 # An outage of the queue's server passes; whoever follows already sits it out.
                 if not last_id or error.status != HTTPStatus.SERVICE_UNAVAILABLE:
@@ -177,7 +186,8 @@ class Corral:
         """Make one request, for what has no method here, and give the answer's JSON."""
         return await self._call(method, path, **options)
 
-    async def _stream(self, path: str, last_id: str) -> AsyncIterator[tuple[str, JobEvent]]:
+    async def stream(self, path: str, last_id: str = "") -> AsyncIterator[ServerSentEvent]:
+        """Give the events of one stream until it ends or breaks, then with ``httpx.TransportError``."""
         headers = {"Last-Event-ID": last_id} if last_id else {}
         timeout = httpx.Timeout(_QUIET_S, connect=5.0)
         async with self._http.stream("GET", path, headers=headers, timeout=timeout) as response:
@@ -188,18 +198,19 @@ class Corral:
                 if line:
                     fields[name] = value
                 elif "data" in fields:
-                    yield fields.get("id", ""), _event(fields)
+                    yield ServerSentEvent(fields.get("id", ""), fields.get("event", ""), fields["data"])
                     fields = {}
 
     async def _call(self, method: str, path: str, **options: Any) -> Any:  # noqa: ANN401 - JSON
         try:
             response = await self._http.request(method, path, **options)
         except httpx.TransportError as error:
-            raise self._unreachable() from error
+            raise self.unreachable() from error
         await _demand_success(response)
         return response.json() if response.content else None
 
-    def _unreachable(self) -> ApiUnreachable:
+    def unreachable(self) -> ApiUnreachable:
+        """Make the error that says where nobody answers."""
         return ApiUnreachable(f"no answer from {self._http.base_url}; is it running?")
 
 
@@ -215,8 +226,8 @@ async def _demand_success(response: httpx.Response) -> None:
         raise ApiRefused(response.status_code, code, f"the api answered {response.status_code}") from error
 
 
-def _event(fields: dict[str, str]) -> JobEvent:
-    data = json.loads(fields["data"])
-    if fields.get("event") == "progress":
+def _event(sent: ServerSentEvent) -> JobEvent:
+    data = json.loads(sent.data)
+    if sent.name == "progress":
         return JobEvent(progress=Progress.model_validate(data))
     return JobEvent(status=JobStatus.model_validate(data))

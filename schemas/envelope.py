@@ -17,8 +17,10 @@ DEFAULT_TENANT = "default"
 
 LONGEST_S = 30 * 24 * 3600
 Seconds = Annotated[float, Field(gt=0, le=LONGEST_S, allow_inf_nan=False)]
-EventType = Literal["job.completed", "job.failed", "job.cancelled"]
-ALL_EVENTS: tuple[EventType, ...] = ("job.completed", "job.failed", "job.cancelled")
+OutcomeType = Literal["job.completed", "job.failed", "job.cancelled"]
+InterimType = Literal["job.started", "job.progress"]
+EventType = OutcomeType | InterimType
+OUTCOMES: tuple[EventType, ...] = ("job.completed", "job.failed", "job.cancelled")
 
 
 class Callback(BaseModel):
@@ -28,7 +30,7 @@ class Callback(BaseModel):
 
     url: HttpUrl = Field(description="An http or https address; it must answer 2xx.")
     events: tuple[EventType, ...] = Field(
-        default=ALL_EVENTS, min_length=1, description="Which outcomes to send; the others are dropped."
+        default=OUTCOMES, min_length=1, description="Which events to send: the outcomes, unless it says otherwise."
     )
 
 

@@ -6,8 +6,10 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 
 import structlog
 
-from producers import trace
+from producers import connection, trace
+from producers.listening import Listening
 from worker.attempt import Attempt
+from worker.interim import Interim
 from worker.metrics import WorkerMetrics
 from worker.observed import Observed
 from worker.ports import CallbackSender, Children, DocumentParser, FileStore, JobReader, Orders, SourceFetcher
@@ -35,8 +37,11 @@ async def callback_sender(settings: WorkerSettings) -> AsyncIterator[CallbackSen
     from worker.adapters.guarded_http import HttpCallbackSender, guarded_client, signer  # noqa: PLC0415 - see above
 
     webhook = signer(settings.callback_secret)
-    async with guarded_client(allow_loopback=settings.allow_loopback) as client:
-        yield HttpCallbackSender(client, webhook)
+    async with (
+        guarded_client(allow_loopback=settings.allow_loopback) as client,
+        connection.fail_fast(settings.redis_url) as redis,
+    ):
+        yield HttpCallbackSender(client, webhook, Listening(redis, prefix=settings.queue_prefix).tell)
 
 
 @asynccontextmanager
@@ -126,7 +131,8 @@ async def run(settings: WorkerSettings, registry: Registry, adapters: Mapping[ty
         tracing = trace.from_environment("corral-worker")
         stack.callback(tracing.close)
         made = Attempt(registry, ports, metrics, random.Random())  # noqa: S311 - jitter
-        attempt = Observed(made, registry, metrics, tracing)
+        telling = await stack.enter_async_context(Interim.opened(settings, made))
+        attempt = Observed(telling, registry, metrics, tracing)
         service = await stack.enter_async_context(Service.opened(settings, registry, attempt, metrics))
         log.info("worker.started", queues=registry.queues, kinds=registry.kinds)
         await service.run(stop, settings.stop_grace_s)

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from producers.trace import Off, Span, Tracing, job_facts, well_formed, within
 from schemas.envelope import KEY
 from schemas.jobs.callbacks import DELIVER, DeliveredCallback
+from schemas.jobs.callbacks_interim import DELIVER as DELIVER_INTERIM
 from schemas.outcome import Completed, Outcome, Waiting
 from worker.context import Delivery
 from worker.metrics import WorkerMetrics
 from worker.registry import Registry
+
+_CALLBACKS = frozenset({DELIVER.kind, DELIVER_INTERIM.kind})
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Observed:
                 outcome = await self._traced(kind, delivery, above)
         finally:
             self.metrics.left(kind)
-        if kind == DELIVER.kind:
+        if kind in _CALLBACKS:
             self.metrics.called_back(*_receipt(outcome))
         return outcome
 

@@ -141,8 +141,8 @@ class CallbackSender(ABC):
     """Signs a callback and POSTs it, and never into our own network."""
 
     @abstractmethod
-    async def send(self, url: str, *, webhook_id: str, body: bytes) -> Receipt:
-        """POST a body under the headers of Standard Webhooks 1.0.0; a 2xx answer is a receipt.
+    async def send(self, url: str, *, tenant: str, webhook_id: str, body: bytes) -> Receipt:
+        """POST a tenant's body under the headers of Standard Webhooks 1.0.0; a 2xx answer is a receipt.
 
         Raises:
             CallbackRejected: no connection, no answer in time, or not 2xx.

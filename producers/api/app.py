@@ -13,7 +13,7 @@ from producers.api import openapi, problem
 from producers.api.edge import BodyLimit, HostGuard, Marked
 from producers.api.event_feed import EventFeed
 from producers.api.metrics import ApiMetrics
-from producers.api.routes import event, file, fleet, health, job, schedule
+from producers.api.routes import event, file, fleet, health, job, listen, schedule
 from producers.api.tenant import Door
 from producers.api.traced import TracedEnqueue, TracedRequests
 from producers.child_process import die_with_parent
@@ -21,6 +21,7 @@ from producers.engine.jobs import Engine
 from producers.engine.schedulers import EngineSchedules
 from producers.enqueue import Enqueue
 from producers.file_store import DiskFiles
+from producers.listening import Listening
 from producers.log import configure
 from producers.schedules import Schedules
 from producers.settings import ApiSettings
@@ -33,7 +34,7 @@ from schemas.schedule import declared
 
 # A request gives up earlier, by its own patience; this ends what no request waits for.
 _SILENT_S = 1.0
-_ROUTERS = (job.router, event.router, file.router, fleet.router, schedule.router, health.router)
+_ROUTERS = (job.router, event.router, listen.router, file.router, fleet.router, schedule.router, health.router)
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -108,6 +109,7 @@ def _open_engine(app: FastAPI, redis: Redis) -> None:
         keep_finished_count=settings.keep_finished_count,
         tenants=tenants,
     )
+    app.state.listening, app.state.listeners = Listening(redis, prefix=settings.queue_prefix), listen.Listeners()
     app.state.enqueue = Enqueue(app.state.engine, idempotency_s=settings.idempotency_s, admission=admission)
 
 
@@ -141,6 +143,7 @@ def _end_streams_on_sigterm(app: FastAPI) -> None:
     # stops us would wait until we are killed.
     def told() -> None:
         app.state.feed.end()
+        app.state.listeners.ending.set()
         # Granian has one handler for both signals, so this goes on as it would have.
         signal.raise_signal(signal.SIGINT)
 

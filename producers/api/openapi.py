@@ -1,9 +1,10 @@
-"""The API's own description, corrected where the framework describes errors that it never sends."""
+"""The API's own description, corrected where the framework describes errors that it never sends; with callbacks."""
 
 from typing import Any
 
 from fastapi import FastAPI
 
+from producers.api import webhook
 from producers.api.problem import MEDIA_TYPE, Problem
 
 _FIRST_ERROR = 400
@@ -38,3 +39,4 @@ def _correct(document: dict[str, Any]) -> None:
         schemas.pop(name, None)
     schemas[Problem.__name__] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(schemas[Problem.__name__].pop("$defs", {}))
+    webhook.describe(document)

@@ -123,6 +123,12 @@ class FormInvalid(Refusal):
     status, code = HTTPStatus.UNPROCESSABLE_ENTITY, "form_invalid"
 
 
+class TooManyListeners(Refusal):
+    """As many listen to callbacks as may. Remedy: end one of yours, or wait as long as ``Retry-After`` says."""
+
+    status, code = HTTPStatus.TOO_MANY_REQUESTS, "too_many_listeners"
+
+
 class InternalError(Refusal):
     """Nobody foresaw it. Remedy: give the ``request_id`` to the operator, whose log has the trace."""
 

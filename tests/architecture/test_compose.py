@@ -10,6 +10,7 @@ from dotenv import dotenv_values
 from pydantic_settings import BaseSettings
 
 from producers.settings import ApiSettings
+from schemas.job_spec import catalogue
 from schemas.settings import PREFIX, EngineSettings, load, unknown_variables
 from worker.settings import WorkerSettings
 
@@ -123,7 +124,7 @@ def test_a_workers_parsers_fit_into_its_container(monkeypatch: pytest.MonkeyPatc
 
 def test_bull_board_shows_every_queue() -> None:
     """A new queue is added to the dashboard, too."""
-    queues = {path.stem for path in (ROOT / "schemas" / "jobs").glob("[a-z]*.py")}
+    queues = {spec.queue for spec in catalogue().values()}
     shown = SERVICES["bull-board"]["environment"]["BULL_BOARD_QUEUES"].split(",")
     assert queues <= set(shown)
 

@@ -80,7 +80,9 @@ async def test_an_address_that_is_not_public_is_refused(url: str, tmp_path: Path
     """For callbacks and for sources alike, for good, however it is written."""
     async with guarded_client(allow_loopback=False, resolver=Names("127.0.0.1")) as client:
         with pytest.raises(CallbackRefused):
-            await HttpCallbackSender(client, signer(SecretStr(new_secret()))).send(url, webhook_id="x", body=b"{}")
+            await HttpCallbackSender(client, signer(SecretStr(new_secret()))).send(
+                url, tenant="acme", webhook_id="x", body=b"{}"
+            )
         with pytest.raises(SourceRefused):
             await HttpSourceFetcher(client, limit_bytes=1).fetch(url, tmp_path / "source")
 

@@ -21,6 +21,7 @@ from tests.support.until import until
 from worker.attempt import Attempt
 from worker.consumer import BLOCK_S, Consumer
 from worker.consumer_options import ConsumerOptions
+from worker.interim import Interim
 from worker.metrics import WorkerMetrics
 from worker.ports import JobContext
 from worker.registry import Entry, Registry
@@ -161,6 +162,7 @@ class Fleet:
         """Run a worker for the queues of these entries; it ends by itself only when it is broken."""
         registry = Registry(entries)
         attempt = Attempt(registry, ports or {}, WorkerMetrics(registry), random.Random(7))  # noqa: S311 - jitter
+        telling = Interim(attempt, self.redis, prefix="bull")
         clients, runners = [], []
         for queue in registry.queues:
             redis = client() if client else connection.patient(self.url, block_s=BLOCK_S)
@@ -173,7 +175,7 @@ class Fleet:
                 keep_finished_s=3600,
             )
             clients.append(redis)
-            runners.append(Runner(Consumer(redis, options), attempt, concurrency=concurrency))
+            runners.append(Runner(Consumer(redis, options), telling, concurrency=concurrency))
         runs = [asyncio.create_task(runner.run()) for runner in runners]
         try:
             yield runners[0]
@@ -184,6 +186,7 @@ class Fleet:
             for run in runs:
                 run.cancel()
             _, endless = await asyncio.wait(runs, timeout=_STOP_S)
+            await telling.settle()
             if endless:
                 for task in asyncio.all_tasks():
                     task.print_stack()

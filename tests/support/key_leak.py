@@ -12,7 +12,8 @@ The owners, by pattern; everything else must have a time to live:
 
 What Corral keeps beside the engine lives below ``corral:`` and always has a time to live: idempotency
 keys, and of ``producers/worker_registry.py`` and ``producers/audit.py`` the reports and wishes of
-workers (15 s after a worker's last word) and the operators' acts (400 days after the last one).
+workers (15 s after a worker's last word) and the operators' acts (400 days after the last one), of
+``producers/listening.py`` that somebody listens (15 s) and what was sent meanwhile (a minute).
 
 So ``corral:idempotency:*`` or a lock without a time to live is a leak, and so is a job that no
 list of its queue knows, or the log of a job that has been removed.

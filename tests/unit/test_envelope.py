@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from schemas.envelope import ALL_EVENTS, DEFAULT_TENANT, KEY, Callback, Envelope
+from schemas.envelope import DEFAULT_TENANT, KEY, OUTCOMES, Callback, Envelope
 from schemas.errors import PayloadInvalid
 
 
@@ -67,7 +67,7 @@ def test_only_ten_faults_are_listed() -> None:
 
 def test_a_callback_tells_of_every_end_unless_it_chooses() -> None:
     """Without a choice all outcomes are sent; an empty choice is a mistake."""
-    assert Callback.model_validate({"url": "https://example.org"}).events == ALL_EVENTS
+    assert Callback.model_validate({"url": "https://example.org"}).events == OUTCOMES
     with pytest.raises(ValueError, match="events"):
         Callback.model_validate({"url": "https://example.org", "events": []})
 

@@ -1,13 +1,14 @@
 """The description of the API is the API."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from fastapi import FastAPI
 
 from producers.api.app import build
 from producers.settings import ApiSettings
+from schemas.envelope import EventType
 from schemas.job_spec import catalogue
 
 
@@ -37,6 +38,7 @@ def test_what_is_described_is_what_there_is(app: FastAPI) -> None:
         ("GET", "/v1/jobs/{job_id}/result"),
         ("GET", "/v1/jobs/{job_id}/events"),
         ("GET", "/v1/jobs/{job_id}/logs"),
+        ("GET", "/v1/listen"),
         ("POST", "/v1/files"),
         ("GET", "/v1/files/{ref}"),
         ("GET", "/v1/schedules"),
@@ -87,3 +89,13 @@ def test_the_description_refers_to_nothing_that_it_lacks(app: FastAPI) -> None:
 def test_the_payload_is_described_field_by_field(app: FastAPI) -> None:
     """Whoever adds a kind has documented it."""
     assert "max_pages" in app.openapi()["components"]["schemas"]["ConvertOptions"]["properties"]
+
+
+def test_every_event_of_a_callback_is_described(app: FastAPI) -> None:
+    """As a webhook, with its body, so that a receiver can be generated."""
+    webhooks = app.openapi()["webhooks"]
+    assert set(webhooks) == {name for part in get_args(EventType) for name in get_args(part)}
+    for name, webhook in webhooks.items():
+        body = webhook["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        described = app.openapi()["components"]["schemas"][body]["properties"]
+        assert name in described["type"]["enum"]

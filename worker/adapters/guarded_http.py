@@ -8,10 +8,11 @@ in addresses, nothing that is not public - unless the operator allows loopback, 
 import asyncio
 import base64
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http import HTTPStatus
 from ipaddress import ip_network
 from pathlib import Path
@@ -19,7 +20,7 @@ from pathlib import Path
 import httpx
 from pydantic import SecretStr
 from ssrfguard import DEFAULT_DENIED, AddressTable, Block, Policy, Reach, Resolver, SSRFGuardError
-from ssrfguard.httpx import AsyncClient
+from ssrfguard.httpx import AsyncSafeTransport
 from standardwebhooks.webhooks import Webhook
 
 from schemas.errors import (
@@ -30,11 +31,16 @@ from schemas.errors import (
     SourceRefused,
     SourceUnavailable,
 )
+from schemas.sent_callback import SentCallback
+from worker.idle_first import IdleFirst
 from worker.ports import CallbackSender, Receipt, SourceFetcher
+
+Tell = Callable[[str, SentCallback], Awaitable[None]]
 
 _LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 _WEB_PORTS = frozenset({80, 443, 8080, 8443})
 _TIMEOUT = httpx.Timeout(15.0, connect=5.0)
+_ONE_CONNECTION = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=30.0)
 _FETCH_TOTAL_S = 300.0
 _SEND_TOTAL_S = 20.0
 _LONGEST_WAIT_S = 3600.0
@@ -61,9 +67,17 @@ def policy(*, allow_loopback: bool) -> Policy:
 @asynccontextmanager
 async def guarded_client(*, allow_loopback: bool, resolver: Resolver | None = None) -> AsyncIterator[httpx.AsyncClient]:
     """Open the client that both adapters share; ``resolver`` stands in for ``socket.getaddrinfo``."""
-    async with AsyncClient(
+    guarded = partial(
+        AsyncSafeTransport,
         policy=policy(allow_loopback=allow_loopback),
         resolver=resolver,
+        trust_env=False,
+        # Reading the machine's certificates takes longer than a request.
+        verify=httpx.create_ssl_context(trust_env=False),
+        limits=_ONE_CONNECTION,
+    )
+    async with httpx.AsyncClient(
+        transport=IdleFirst(guarded),
         timeout=_TIMEOUT,
         follow_redirects=False,
         trust_env=False,
@@ -113,13 +127,16 @@ class HttpSourceFetcher(SourceFetcher):
 class HttpCallbackSender(CallbackSender):
     """Signs with the operator's secret and POSTs."""
 
-    def __init__(self, client: httpx.AsyncClient, webhook: Webhook, *, timeout_s: float = _SEND_TOTAL_S) -> None:
-        """Send through a guarded client that the caller closes, signed by ``webhook``."""
+    def __init__(
+        self, client: httpx.AsyncClient, webhook: Webhook, tell: Tell | None = None, *, timeout_s: float = _SEND_TOTAL_S
+    ) -> None:
+        """Send through a guarded client that the caller closes, signed by ``webhook``; ``tell`` hears of each try."""
+        self._tell = tell
         self._client = client
         self._webhook = webhook
         self._timeout_s = timeout_s
 
-    async def send(self, url: str, *, webhook_id: str, body: bytes) -> Receipt:
+    async def send(self, url: str, *, tenant: str, webhook_id: str, body: bytes) -> Receipt:
         """POST under the headers of Standard Webhooks 1.0.0; see the port."""
         # Of the attempt, not of the event: receivers refuse what is older than five minutes.
         now = datetime.now(UTC)
@@ -129,6 +146,9 @@ class HttpCallbackSender(CallbackSender):
             "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": self._webhook.sign(webhook_id, now, body.decode()),
         }
+        if self._tell is not None:
+            # Before it is known whether the address can be reached: who listens may be the only one who can.
+            await self._tell(tenant, SentCallback(url=url, headers=headers, body=body.decode()))
         begun = time.perf_counter()
         with _translated(CallbackRefused, CallbackRejected):
             # The answer's body is nobody's business: it is closed unread.

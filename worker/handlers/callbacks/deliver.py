@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from schemas.callback_event import CallbackEvent, EndedJob
-from schemas.envelope import EventType
+from schemas.envelope import OutcomeType
 from schemas.errors import JobError, Retryable
 from schemas.job_status import JobRecord, JobState
 from schemas.jobs.callbacks import DeliverCallback, DeliveredCallback
@@ -14,7 +14,7 @@ PORTS = (CallbackSender, JobReader)
 # Standard Webhooks 1.0.0 asks senders to stay below 20 kB: receivers refuse what is larger.
 _LIMIT_BYTES = 20_000
 
-_TYPES: dict[JobState, EventType] = {
+_TYPES: dict[JobState, OutcomeType] = {
     JobState.COMPLETED: "job.completed",
     JobState.FAILED: "job.failed",
     JobState.CANCELLED: "job.cancelled",
@@ -42,7 +42,7 @@ async def handle(payload: DeliverCallback, job: JobContext) -> DeliveredCallback
         return DeliveredCallback(webhook_id=job.id, type=event.type, sent=False)
     body = _body(event)
     url = str(payload.callback.url)
-    receipt = await job.use(CallbackSender).send(url, webhook_id=job.id, body=body)
+    receipt = await job.use(CallbackSender).send(url, tenant=job.tenant, webhook_id=job.id, body=body)
     return DeliveredCallback(
         webhook_id=job.id, type=event.type, sent=True, status=receipt.status, latency_s=receipt.latency_s
     )

@@ -1,0 +1,40 @@
+"""``callbacks-interim.deliver``: tells a receiver that a job has started, or how far it is."""
+
+from datetime import UTC, datetime
+
+from schemas.callback_event import InterimEvent, RunningJob
+from schemas.jobs.callbacks import DeliveredCallback
+from schemas.jobs.callbacks_interim import DeliverInterim
+from worker.ports import CallbackSender, JobContext, JobReader
+
+PORTS = (CallbackSender, JobReader)
+
+_FIELDS = {"id", "kind", "state", "attempts", "added_at", "started_at"}
+
+
+async def handle(payload: DeliverInterim, job: JobContext) -> DeliveredCallback:
+    """Look at the job and send how it is now; of a job that has ended there is nothing to send.
+
+    Safe to repeat: a ``job.started`` has one ``webhook-id`` on every try. Each try of a ``job.progress`` is a new
+    look, and so an event with an id of its own.
+
+    Raises:
+        CallbackRejected: the receiver did not take it; worth another attempt.
+        CallbackRefused: the address is not public or gone; never worth one.
+    """
+    record = await job.use(JobReader).read(payload.job_id)
+    if record is None or record.status.state.final:
+        return DeliveredCallback(webhook_id=job.id, type=payload.type, sent=False)
+    status, now = record.status, datetime.now(UTC)
+    running = RunningJob(**status.model_dump(include=_FIELDS))
+    event = InterimEvent(type=payload.type, timestamp=status.started_at or now, data=running)
+    webhook_id = job.id
+    if payload.type == "job.progress":
+        running.progress, event.timestamp = status.progress, now
+        webhook_id = f"{job.id}-{round(now.timestamp() * 1000)}"
+    body = event.model_dump_json(exclude_none=True).encode()
+    url = str(payload.callback.url)
+    receipt = await job.use(CallbackSender).send(url, tenant=job.tenant, webhook_id=webhook_id, body=body)
+    return DeliveredCallback(
+        webhook_id=webhook_id, type=payload.type, sent=True, status=receipt.status, latency_s=receipt.latency_s
+    )
