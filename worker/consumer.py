@@ -59,7 +59,7 @@ class Consumer:
         self.options = options
         self._redis = redis
         self._home = f"{options.prefix}:{options.queue}"
-        self._fairness = Fairness(redis)
+        self._fairness = Fairness(redis, options.tenant_weights)
         self._worker = _Worker(options.queue, None, _engine_options(redis, options))
         self._keep = options.keep
 
