@@ -49,7 +49,7 @@ class EngineChildren(Children):
         """Have these jobs done, and give how each ended, in the order given."""
         parent = await self._parent(job.id)
         wanted = [self._job(job, parent, child) for child in children]
-        if wanted and await self._engine.add_children(parent, wanted):
+        if wanted and await self._engine.add_children(wanted):
             raise ChildrenPending(f"{len(wanted)} jobs that this one waits for are to be done")
         found: list[JobRecord] = []
         for at in range(0, len(wanted), _READ_AT_ONCE):
