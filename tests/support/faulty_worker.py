@@ -1,7 +1,8 @@
 """A worker process whose handlers do what faults need: ``python -m tests.support.faulty_worker``.
 
 It is the real process (`worker.__main__.serve`, signals, exit codes) with kinds of the tests' queue:
-``trials.hang`` waits for the file named in its payload to exist, ``trials.die`` kills its process.
+``trials.hang`` waits for the file named in its payload to exist, ``trials.die`` kills its process, ``trials.fan`` has
+two jobs done: one that hangs, and one like itself while its number allows.
 """
 
 import os
@@ -20,11 +21,11 @@ from tests.support.fleet import Trial, Verdict, entry, spec
 from tests.support.until import until
 from worker.__main__ import serve
 from worker.exit_code import MISCONFIGURED, START_ANEW
-from worker.ports import JobContext
+from worker.ports import Child, Children, JobContext
 from worker.registry import Registry, load
 from worker.settings import WorkerSettings
 
-HANG, DIE = spec("hang", crashes=5), spec("die", crashes=2)
+HANG, DIE, FAN = spec("hang", crashes=5), spec("die", crashes=2), spec("fan")
 
 
 async def hang(payload: Trial, job: JobContext) -> Verdict:
@@ -41,6 +42,15 @@ async def die(_payload: Trial, _job: JobContext) -> Verdict:
     return Verdict()
 
 
+async def fan(payload: Trial, job: JobContext) -> Verdict:
+    """Have others do the work, so many generations of them."""
+    below = [Child("hang", HANG, payload)]
+    if payload.number > 0:
+        below.append(Child("fan", FAN, Trial(text=payload.text, number=payload.number - 1)))
+    await job.use(Children).run(job, below)
+    return Verdict(text="done")
+
+
 @click.command()
 @click.argument("queues", nargs=-1)
 @click.option("--with-parent", is_flag=True)
@@ -51,7 +61,7 @@ def main(queues: tuple[str, ...], *, with_parent: bool) -> None:
     settings = environment.load(WorkerSettings)
     configure(settings)
     callbacks = load(catalogue(), ["callbacks"])
-    entries = [entry(hang, HANG), entry(die, DIE), callbacks.find("callbacks", "deliver")]
+    entries = [entry(hang, HANG), entry(die, DIE), entry(fan, FAN, Children), callbacks.find("callbacks", "deliver")]
     registry = Registry(one for one in entries if not queues or one.spec.queue in queues)
     try:
         sys.exit(serve(settings, registry, "tests.support.faulty_worker"))
