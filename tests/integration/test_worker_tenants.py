@@ -18,8 +18,9 @@ from producers.tenants.admission import TenantLimitReached
 from producers.tenants.ledger import TenantLedger
 from producers.tenants.tenancy import tenancy
 from schemas.errors import ChildrenPending
-from schemas.job_spec import Catalogue
+from schemas.job_spec import Catalogue, catalogue
 from schemas.job_status import JobState
+from schemas.jobs.documents import CONVERT
 from schemas.jobs.schedules import FIRE
 from schemas.schedule import Cron, FailedFiring, ScheduleRequest
 from schemas.settings import TenantSettings
@@ -174,15 +175,17 @@ async def fired_job(redis: Redis) -> str | None:
 
 
 async def test_a_job_of_a_schedule_has_its_tenants_place_and_is_in_its_books(
-    fleet: Fleet, schedules: Schedules, ports: dict[type, object]
+    fleet: Fleet, given: TenantSettings
 ) -> None:
-    """In the line of the fair, not before it."""
-    await schedules.put("acme", "tick", ScheduleRequest(kind=RUN.kind, when=YEARLY))
+    """As a worker opens it: the job is in the line of the fair, not before it."""
+    engine = EngineSchedules(fleet.redis, prefix="bull", spec=FIRE, keep_finished_s=3600)
+    request = ScheduleRequest(kind=CONVERT.kind, payload={"source": {"file": f"sha256-{'0' * 64}"}}, when=YEARLY)
+    await Schedules(engine, catalogue()).put("acme", "tick", request)
     await make_due(fleet.redis, "acme.tick")
-    async with fleet.worker(FIRING, ports=ports):
+    async with EngineOrders.connected(given) as orders, fleet.worker(FIRING, ports={Orders: orders}):
         job_id = await until(lambda: fired_job(fleet.redis))
-    assert await tags(fleet.redis, "acme") == [2]
-    assert await fleet.redis.hkeys("bull:corral:open:acme") == [f"{QUEUE}:{job_id}"]
+    assert await fleet.redis.zrange("bull:documents:prioritized", 0, -1) == [job_id]
+    assert await fleet.redis.hkeys("bull:corral:open:acme") == [f"documents:{job_id}"]
 
 
 async def test_a_firing_that_is_refused_is_tried_again_and_shown(
