@@ -97,6 +97,15 @@ async def test_many_apis_that_start_keep_one_schedule_as_it_is(
     assert (await schedules.get("default", "tick")).next_at == before
 
 
+async def test_an_api_that_starts_leaves_a_firing_that_is_late(fleet: Fleet, schedules: Schedules) -> None:
+    """After an outage the API may be there before a worker is: the nightly job is done all the same."""
+    ours = [Schedule("nightly", RUN, Trial(), YEARLY)]
+    await schedules.declare(ours)
+    due = await make_due(fleet.redis, "default.nightly", ago_s=60)
+    await schedules.declare(ours)
+    assert await fleet.redis.zrange("bull:schedules:delayed", 0, -1) == [due]
+
+
 async def test_a_changed_declaration_replaces_the_old_one_and_a_removed_one_disappears(
     fleet: Fleet, schedules: Schedules
 ) -> None:
