@@ -3,7 +3,8 @@
 To ask costs nothing while a tenant is below its limits: every add answers with what the tenant then has
 (``producers/tenants/ledger.py``), and that is what the next one is measured by, with those of this process that
 are under way. Only who seems to be at a limit is counted anew, and refused when that is so. Several processes
-may pass a limit together by as many adds as they have under way at that moment.
+may pass a limit together by as many adds as they have under way at that moment, and by one more each when
+others have added since they last heard.
 """
 
 import math
