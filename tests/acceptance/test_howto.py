@@ -11,6 +11,7 @@ import pytest
 from schemas.schedule import Schedule
 from schemas.settings import PREFIX, TenantSettings
 from tests.support.page import ROOT, Page
+from tests.support.until import until_sync
 
 # Each starts a stack and several commands, each of which is a process.
 pytestmark = pytest.mark.timeout(180)
@@ -72,11 +73,19 @@ def test_a_schedule_is_declared_in_the_code() -> None:
 
 
 def test_a_fleet_is_shared(tmp_path: Path) -> None:
-    """The tenant at its limit is refused, the other is not; the table has the settings and their defaults."""
+    """The tenant at its limit is refused, the other is not, and a schedule says what holds it up."""
     page = Page("howto/share-between-tenants.md")
-    start, add = page.blocks("sh")
+    start, add, put, look = page.blocks("sh")
     with page.dev(tmp_path, start):
         assert page.run(add).split() == ["202", "202", "202", "429", "202"]
+        assert "  hourly  " in page.run(put)
+        refused = r"\(that of \S+Z is tried again: tenant_limit_reached: the tenant has 3 of 3 jobs in flight"
+        until_sync(lambda: re.search(refused, page.run(look)), within_s=60)
+
+
+def test_the_table_of_limits_is_the_settings() -> None:
+    """Every one of them, with its default."""
+    page = Page("howto/share-between-tenants.md")
     defaults = {
         f"{PREFIX}{name.upper()}": field.get_default(call_default_factory=True)
         for name, field in TenantSettings.model_fields.items()
