@@ -17,6 +17,7 @@ from bench.server import Server
 from producers import connection, log
 from producers.engine.fairness import Fairness
 from producers.engine.jobs import Engine, NewJob, Tenants
+from producers.engine.new_job import Parent
 from producers.tenants.ledger import TenantLedger
 from schemas import job_id as ids
 from schemas.envelope import Envelope
@@ -34,6 +35,7 @@ NAME = "fairness"
 _SUBJECTS = ("plain", "fair", "fair, with limits")
 _IN_FLIGHT = 100
 _SMALL = 10
+_WAYS = ("small tenant", "small tenant's children")
 _BEFORE = 0.05  # of the large tenant's jobs have run when the small one comes
 
 
@@ -48,6 +50,7 @@ class Done(BaseModel):
 
 
 SPEC = JobSpec(kind="bench.noop", payload=Nothing, result=Done)
+_PARENT = JobSpec(kind="parents.wait", payload=Nothing, result=Done)
 Sample = tuple[str, str, str, float, str]
 
 
@@ -62,12 +65,14 @@ def run(server: Server, *, quick: bool) -> Report:
                 server.empty()
                 samples += runner.run(_round(server, subject, jobs))
     report = Report(NAME, medians(samples))
-    late_s = report.find("fair", "small tenant", "last start")
-    report.targets = [
-        Target("start", f"s until the small tenant's {_SMALL} jobs have started behind {jobs:,}", late_s, 1.0, "<="),
-        *_costs(report),
-    ]
+    report.targets = [*_starts(report, jobs), *_costs(report)]
     return report
+
+
+def _starts(report: Report, jobs: int) -> Iterator[Target]:
+    for target, way in zip(("start", "start-children"), _WAYS, strict=True):
+        late_s = report.find("fair", way, "last start")
+        yield Target(target, f"s until {_SMALL} jobs of the {way} have started behind {jobs:,}", late_s, 1.0, "<=")
 
 
 def _costs(report: Report) -> Iterator[Target]:
@@ -135,22 +140,26 @@ async def _round(server: Server, subject: str, jobs: int) -> list[Sample]:
                     await _ended(look, jobs)
 
             samples += await _measured(look, subject, "work", jobs, work)
-            server.empty()
-            await _fill(engine, "large", jobs)
-            samples += await _small(bench, engine, look, jobs)
+            for way, add in zip(_WAYS, (_fill, _fan_out), strict=True):
+                server.empty()
+                await _fill(engine, "large", jobs)
+                first_s, last_s = await _small(
+                    _Bench(url, subject), look, jobs, lambda add=add: add(engine, "small", _SMALL)
+                )
+                samples += [(subject, way, "first start", first_s, "s"), (subject, way, "last start", last_s, "s")]
     return samples
 
 
-async def _small(bench: _Bench, engine: Engine, look: BlockingRedis, jobs: int) -> list[Sample]:
+async def _small(
+    bench: _Bench, look: BlockingRedis, jobs: int, add: Callable[[], Awaitable[None]]
+) -> tuple[float, float]:
     """Ten jobs behind all the others, on a worker whose jobs take 5 ms: 4,000 a second at the most."""
     async with bench.worker(lambda: asyncio.sleep(0.005)):
         await _ended(look, round(jobs * _BEFORE))
         added = time.monotonic()
-        await _fill(engine, "small", _SMALL)
+        await add()
         await _until(lambda: len(bench.started) >= _SMALL)
-    first_s, last_s = bench.started[0] - added, bench.started[_SMALL - 1] - added
-    case = "small tenant"
-    return [(bench.subject, case, "first start", first_s, "s"), (bench.subject, case, "last start", last_s, "s")]
+    return bench.started[0] - added, bench.started[_SMALL - 1] - added
 
 
 async def _measured(
@@ -175,6 +184,15 @@ async def _fill(engine: Engine, tenant: str, jobs: int) -> None:
             await engine.add(NewJob(ids.new("bench"), SPEC, data))
 
     await asyncio.gather(*(add() for _ in range(_IN_FLIGHT)))
+
+
+async def _fan_out(engine: Engine, tenant: str, jobs: int) -> None:
+    """Add jobs as the children of one that nobody here runs."""
+    data = Envelope(tenant=tenant).wrap(Nothing())
+    parent = NewJob(ids.new(_PARENT.queue), _PARENT, data)
+    await engine.add(parent)
+    above = Parent(parent.id, f"bull:{_PARENT.queue}")
+    await engine.add_children([NewJob(ids.new("bench"), SPEC, data, child_of=above) for _ in range(jobs)])
 
 
 async def _ended(look: BlockingRedis, jobs: int) -> None:

@@ -14,7 +14,7 @@ from schemas.envelope import Envelope, describe
 from schemas.errors import EngineUnavailable, PayloadInvalid, Permanent, UnknownKind
 from schemas.job_spec import Catalogue
 from schemas.jobs.schedules import FireSchedule
-from schemas.schedule import Schedule, ScheduleRequest, ScheduleStatus
+from schemas.schedule import FailedFiring, Schedule, ScheduleRequest, ScheduleStatus
 
 log = structlog.get_logger()
 
@@ -70,11 +70,13 @@ class Schedules:
         kept = await self._engine.get(_key(tenant, schedule_id))
         if kept is None:
             raise ScheduleMissing(f"there is no schedule {schedule_id!r}")
-        return _status(kept)
+        return _status(kept, (await self._engine.failed([kept.id])).get(kept.id))
 
     async def all(self, tenant: str) -> list[ScheduleStatus]:
         """Give the tenant's schedules; the one that fires next is the first."""
-        return [_status(kept) async for kept in self._engine.all() if _tenant(kept) == tenant]
+        found = [kept async for kept in self._engine.all() if _tenant(kept) == tenant]
+        failed = await self._engine.failed(kept.id for kept in found)
+        return [_status(kept, failed.get(kept.id)) for kept in found]
 
     async def remove(self, tenant: str, schedule_id: str) -> None:
         """Remove a schedule. A firing that a worker has taken still adds its job.
@@ -150,7 +152,7 @@ def _firing(kept: KeptSchedule) -> FireSchedule:
     return FireSchedule.model_validate(Envelope.unwrap(kept.data)[1])
 
 
-def _status(kept: KeptSchedule) -> ScheduleStatus:
+def _status(kept: KeptSchedule, failed: FailedFiring | None) -> ScheduleStatus:
     firing = _firing(kept)
     next_at: datetime = kept.next_at
     return ScheduleStatus(
@@ -160,4 +162,5 @@ def _status(kept: KeptSchedule) -> ScheduleStatus:
         callback=firing.callback,
         next_at=next_at,
         fired=kept.fired,
+        failed=failed,
     )

@@ -2,34 +2,17 @@
 
 import ipaddress
 import re
-from typing import Annotated
 
 from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from schemas.settings import PREFIX, EngineSettings, FileSettings, LogSettings
+from schemas.settings import FileSettings, LogSettings, TenantSettings
 
 _SHORTEST_TOKEN = 24
 # It names a folder of the store, and stands in logs.
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-class TenantSettings(BaseSettings):
-    """What one tenant may have in the queues, and how they share a fleet."""
-
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
-
-    tenant_jobs_in_flight: int = Field(default=200_000, ge=1, description="Jobs of one tenant that have not ended.")
-    tenant_jobs_queued: int = Field(default=100_000, ge=1, description="Jobs of one tenant that wait.")
-    tenant_bytes_queued: int = Field(
-        default=512 * 1024**2, ge=1024, description="Of one tenant's jobs in the server, files not counted."
-    )
-    tenant_weights: dict[str, Annotated[float, Field(ge=0.01, le=100)]] = Field(
-        default_factory=dict, description="JSON object of tenant to its share where others wait as well; else 1."
-    )
-
-
-class ApiSettings(EngineSettings, FileSettings, LogSettings, TenantSettings):
+class ApiSettings(TenantSettings, FileSettings, LogSettings):
     """What an API process reads from its environment."""
 
     api_host: str = Field(default="127.0.0.1", description="The address to listen on.")
@@ -50,6 +33,11 @@ class ApiSettings(EngineSettings, FileSettings, LogSettings, TenantSettings):
     idempotency_s: int = Field(
         default=72 * 3600, ge=60, description="How long an `Idempotency-Key` means the same job."
     )
+
+    @property
+    def tenants_share(self) -> bool:
+        """There may be more than one tenant, so each job gets its place among them."""
+        return len(self.api_tokens) > 1 or bool(self.tenant_weights)
 
     @model_validator(mode="after")
     def _guard_the_door(self) -> "ApiSettings":

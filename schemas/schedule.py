@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 import schemas.jobs
 from schemas.envelope import DEFAULT_TENANT, Callback
+from schemas.errors import JobError
 from schemas.job_spec import AnySpec
 
 ID = re.compile(r"^[a-z0-9][a-z0-9-]{0,63}$")
@@ -88,6 +89,16 @@ class ScheduleRequest(BaseModel):
     callback: Callback | None = Field(default=None, description="Who hears of the end of each job.")
 
 
+class FailedFiring(BaseModel):
+    """A firing that has not added its job."""
+
+    model_config = ConfigDict(frozen=True)
+
+    due_at: datetime
+    error: JobError
+    tried_again: bool = Field(description="It will be; else it was given up.")
+
+
 class ScheduleStatus(BaseModel):
     """A schedule as its owner sees it."""
 
@@ -99,6 +110,9 @@ class ScheduleStatus(BaseModel):
     origin: Origin = Field(description="`declared` ones are changed in the code.")
     next_at: datetime = Field(description="When it fires next; in the past while no worker takes it.")
     fired: int = Field(ge=0, description="How often it has fired since it was last changed.")
+    failed: FailedFiring | None = Field(
+        default=None, description="The newest firing that has not added its job, as long as the engine keeps it."
+    )
 
 
 def declared(package: ModuleType = schemas.jobs) -> list[Schedule]:

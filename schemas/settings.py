@@ -5,7 +5,7 @@ Every setting is an environment variable: ``CORRAL_`` and the field's name in ca
 
 import os
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -37,6 +37,19 @@ class EngineSettings(BaseSettings):
         default=1_000_000,
         ge=1_000,
         description="How many ended jobs the engine keeps, of one queue and outcome; about 1 kB each.",
+    )
+
+
+class TenantSettings(EngineSettings):
+    """What one tenant may have in the queues, and how tenants share a fleet: the same for all that add jobs."""
+
+    tenant_jobs_in_flight: int = Field(default=200_000, ge=1, description="Jobs of one tenant that have not ended.")
+    tenant_jobs_queued: int = Field(default=100_000, ge=1, description="Jobs of one tenant that wait.")
+    tenant_bytes_queued: int = Field(
+        default=512 * 1024**2, ge=1024, description="Of one tenant's jobs in the server, files not counted."
+    )
+    tenant_weights: dict[str, Annotated[float, Field(ge=0.01, le=100)]] = Field(
+        default_factory=dict, description="JSON object of tenant to its share where others wait as well; else 1."
     )
 
 

@@ -27,8 +27,6 @@ from worker.taken_job import TakenJob
 
 BLOCK_S = 5.0
 _KEEP_LOGS = 1_000
-# Of a parent: its end was asked for, or it has ended, and it cannot have completed before its children.
-_MOOT = (CANCEL_FIELD, "finishedOn")
 
 # A line for a job that is gone would leave a list that nobody owns: look and write in one step.
 _APPEND_LOG = """
@@ -57,7 +55,7 @@ class Consumer:
         self.options = options
         self._redis = redis
         self._home = f"{options.prefix}:{options.queue}"
-        self._fairness = Fairness(redis)
+        self._fairness = Fairness(redis, options.tenant_weights)
         self._worker = EngineWorker(options.queue, None, _engine_options(redis, options))
         self._keep = options.kept.rule
         self._adoption = Adoption(redis, prefix=options.prefix, keep=options.kept)
@@ -152,10 +150,10 @@ class Consumer:
             pipe.hexists(self._key(one), CANCEL_FIELD)
         children = [one for one in held if CHILD_OPTION in one.job.opts]
         for one in children:
-            pipe.hmget(one.job.parent_key or "", *_MOOT)
+            cancel.moot(pipe, one.job.parent_key or "")
         with _translated:
             found = await pipe.execute()
-        moot = {one for one, fields in zip(children, found[len(held) :], strict=True) if any(fields)}
+        moot = {one for one, flag in zip(children, found[len(held) :], strict=True) if flag}
         return [one for one, flag in zip(held, found[: len(held)], strict=True) if flag or one in moot]
 
     async def set_progress(self, taken: TakenJob, progress: Progress) -> None:
@@ -194,7 +192,7 @@ class Consumer:
             return None
         cancel_requested = CANCEL_FIELD in job.record
         if CHILD_OPTION in job.opts and not cancel_requested:
-            cancel_requested = any(await self._redis.hmget(job.parent_key or "", *_MOOT))
+            cancel_requested = bool(await cancel.moot(self._redis, job.parent_key or ""))
         return TakenJob(job, ids.public(self.options.queue, job.id), cancel_requested=cancel_requested)
 
     def _key(self, taken: TakenJob) -> str:

@@ -1,6 +1,7 @@
 """The settings of one reader of one queue."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from producers.engine.new_job import Keep
 
@@ -16,6 +17,7 @@ class ConsumerOptions:
     crashes: int
     keep_finished_s: int
     keep_finished_count: int | None = None
+    tenant_weights: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def watch_s(self) -> float:

@@ -201,5 +201,7 @@ class Orders(ABC):
 
         Raises:
             UnknownKind, PayloadInvalid: there is no such kind any more, or it wants another payload.
+            TenantLimitReached: the tenant may not add a job now; worth another attempt.
+            FiringSkipped: it still may not, and the schedule's next firing has come.
             EngineUnavailable: the server did not confirm; it is safe to try again.
         """

@@ -127,6 +127,7 @@ def _served(queue: str, settings: WorkerSettings, registry: Registry, attempt: M
         crashes=registry.crashes(queue),
         keep_finished_s=settings.keep_finished_s,
         keep_finished_count=settings.keep_finished_count,
+        tenant_weights=settings.tenant_weights,
     )
     connect = partial(connection.patient, settings.redis_url, block_s=BLOCK_S)
     return ServedQueue(options, attempt, connect, concurrency=settings.concurrency_of(queue))

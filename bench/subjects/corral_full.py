@@ -8,7 +8,6 @@ from pydantic import BaseModel
 
 from bench.subjects.harness import Add, Config, OnJob, Payload, main
 from producers import connection, log
-from producers.engine.jobs import Engine
 from producers.enqueue import Enqueue, Order
 from producers.settings import ApiSettings
 from producers.tenants.tenancy import tenancy
@@ -41,8 +40,8 @@ async def producer(config: Config, dress: Callable[[Order], Order] = lambda orde
     """Add jobs as the API does, without HTTP; ``dress`` gives an order what it has besides its payload."""
     spec = JobSpec(kind=f"{config.queue}.noop", payload=Noop, result=Done)
     async with connection.fail_fast(config.url, timeout_s=5) as redis:
-        tenants, admission = tenancy(ApiSettings(redis_url=config.url), redis)
-        engine = Engine(redis, prefix="bull", keep_finished_s=3600, tenants=tenants)
+        settings = ApiSettings(redis_url=config.url)
+        engine, admission = tenancy(settings, redis, shared=settings.tenants_share)
         enqueue = Enqueue(engine, idempotency_s=3600, admission=admission)
 
         async def add(payload: Payload, delay_s: float) -> object:

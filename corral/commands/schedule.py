@@ -10,6 +10,8 @@ from corral.commands.job import callback_of, payload_of
 from schemas.envelope import describe
 from schemas.schedule import ScheduleRequest, ScheduleStatus
 
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+
 
 @click.group()
 def schedule() -> None:
@@ -60,7 +62,7 @@ def put(  # noqa: PLR0913 - each is an option of the command
 @of_the_api
 @explained
 def show_all(api_url: str, token: str | None) -> None:
-    """Print every schedule: when it fires next, its id, its kind, when, and whose it is."""
+    """Print every schedule: when it fires next, its id, its kind, when, and whose it is; and what went wrong."""
     for kept in call(api_url, token, lambda corral: corral.schedules()):
         click.echo(_line(kept))
 
@@ -76,4 +78,8 @@ def remove(schedule_id: str, api_url: str, token: str | None) -> None:
 
 def _line(kept: ScheduleStatus) -> str:
     when = json.dumps(kept.when.model_dump())
-    return f"{kept.next_at:%Y-%m-%dT%H:%M:%SZ}  {kept.id}  {kept.kind}  {when}  {kept.origin}"
+    line = f"{kept.next_at:{_TIME}}  {kept.id}  {kept.kind}  {when}  {kept.origin}"
+    if kept.failed is None:
+        return line
+    verdict = "is tried again" if kept.failed.tried_again else "was given up"
+    return f"{line}  (that of {kept.failed.due_at:{_TIME}} {verdict}: {kept.failed.error})"

@@ -17,7 +17,6 @@ from producers.api.routes import event, file, fleet, health, job, listen, schedu
 from producers.api.tenant import Door
 from producers.api.traced import TracedEnqueue, TracedRequests
 from producers.child_process import die_with_parent
-from producers.engine.jobs import Engine
 from producers.engine.schedulers import EngineSchedules
 from producers.enqueue import Enqueue
 from producers.file_store import DiskFiles
@@ -101,14 +100,7 @@ def build(settings: ApiSettings, specs: Catalogue, *, started: Callable[[FastAPI
 
 def _open_engine(app: FastAPI, redis: Redis) -> None:
     settings: ApiSettings = app.state.settings
-    tenants, admission = tenancy(settings, redis)
-    app.state.engine = Engine(
-        redis,
-        prefix=settings.queue_prefix,
-        keep_finished_s=settings.keep_finished_s,
-        keep_finished_count=settings.keep_finished_count,
-        tenants=tenants,
-    )
+    app.state.engine, admission = tenancy(settings, redis, shared=settings.tenants_share)
     app.state.listening, app.state.listeners = Listening(redis, prefix=settings.queue_prefix), listen.Listeners()
     app.state.enqueue = Enqueue(app.state.engine, idempotency_s=settings.idempotency_s, admission=admission)
 

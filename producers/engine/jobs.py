@@ -5,7 +5,6 @@ The engine's words (camelCase, milliseconds, its names of states) end here.
 
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, cast
 
 from bullmq import Job, Queue
@@ -15,28 +14,19 @@ from redis.exceptions import RedisError, WatchError
 
 from producers.engine import cancel
 from producers.engine.cancel import CANCEL_FIELD
-from producers.engine.fairness import FIRST, Fairness
 from producers.engine.guarded_script import GuardedScripts
 from producers.engine.job_record import record
 from producers.engine.new_job import Keep, NewJob, Parent, options
 from producers.engine.remembered import remembered
-from producers.tenants.ledger import TenantLedger
+from producers.engine.tenants import ALL_ALIKE, Tenants
 from schemas import job_id as ids
 from schemas.errors import EngineUnavailable
 from schemas.job_status import JobRecord
 
-__all__ = ["CANCEL_FIELD", "Engine", "NewJob", "answering"]
+__all__ = ["CANCEL_FIELD", "Engine", "NewJob", "Tenants", "answering"]
 
-
-@dataclass(frozen=True)
-class Tenants:
-    """What is done for tenants in the transaction of an add: nothing costs anything that is None."""
-
-    fairness: Fairness | None = None
-    ledger: TenantLedger | None = None
-
-
-ALL_ALIKE = Tenants()
+# The server does nothing else while it runs a transaction; so many children take it about 20 ms.
+_CHILDREN_AT_ONCE = 200
 
 
 class Engine:
@@ -71,7 +61,7 @@ class Engine:
                 return
             async with self._redis.pipeline(transaction=True) as pipe:
                 await self._put(job, pipe)
-                self._learn(job, await pipe.execute())
+                self._tenants.learn(job, await pipe.execute())
 
     async def add_once(self, job: NewJob) -> None:
         """Write a job unless one of its id is there, whoever tries at the same time.
@@ -84,14 +74,24 @@ class Engine:
         """
         async with answering(), self._redis.pipeline(transaction=True) as pipe:
             await self._put(job, pipe, unless=self._key(job.spec.queue, job.id))
-            self._learn(job, await pipe.execute())
+            self._tenants.learn(job, await pipe.execute())
 
-    async def add_children(self, parent: Parent, jobs: Sequence[NewJob]) -> int:
-        """Write those of a job's children that are not there, in one transaction; tell how many. Safe to repeat."""
-        async with answering(), self._watching(f"{parent.key}:dependencies") as pipe:
+    async def add_children(self, jobs: Sequence[NewJob]) -> int:
+        """Write those of a job's children (``child_of``) that are not there, and tell how many. Safe to repeat.
+
+        Many are written in several transactions: who dies in between adds the others by the next try.
+        """
+        added = 0
+        for at in range(0, len(jobs), _CHILDREN_AT_ONCE):
+            added += await self._add_children(jobs[at : at + _CHILDREN_AT_ONCE])
+        return added
+
+    async def _add_children(self, jobs: Sequence[NewJob]) -> int:
+        keys = [self._key(job.spec.queue, job.id) for job in jobs]
+        async with answering(), self._watching(*keys) as pipe:
             looking = self._redis.pipeline(transaction=False)
-            for job in jobs:
-                looking.exists(self._key(job.spec.queue, job.id))
+            for key in keys:
+                looking.exists(key)
             missing = [job for job, there in zip(jobs, await looking.execute(), strict=True) if not there]
             pipe.multi()  # type: ignore[no-untyped-call]  # redis-py's
             for job in missing:
@@ -99,10 +99,10 @@ class Engine:
             try:
                 answers = await pipe.execute()
             except WatchError:
-                # Another runner of the parent adds them, or one of them has just ended.
-                return await self.add_children(parent, jobs)
+                # Another runner of the parent adds them.
+                return await self._add_children(jobs)
         for job in missing[-1:]:
-            self._learn(job, answers)
+            self._tenants.learn(job, answers)
         return len(missing)
 
     async def read(self, job_id: str) -> JobRecord | None:
@@ -196,10 +196,10 @@ class Engine:
         return job_id, {}
 
     @asynccontextmanager
-    async def _watching(self, key: str) -> AsyncIterator[Pipeline]:
+    async def _watching(self, *keys: str) -> AsyncIterator[Pipeline]:
         pipe, whole = self._redis.pipeline(transaction=True), False
         try:
-            await pipe.watch(key)
+            await pipe.watch(*keys)
             yield pipe
             whole = True
         finally:
@@ -211,10 +211,7 @@ class Engine:
 
     async def _put(self, job: NewJob, pipe: Pipeline, *, unless: str | None = None) -> None:
         await self._write(job, pipe, unless=unless)
-        if self._tenants.fairness:
-            await self._tenants.fairness.place(pipe, f"{self._prefix}:{job.spec.queue}", job.id, job.tenant)
-        if self._tenants.ledger:
-            await self._tenants.ledger.note(pipe, f"{job.spec.queue}:{job.id}", job.tenant)
+        await self._tenants.enter(job, self._prefix, pipe)
 
     async def _write(self, job: NewJob, pipe: Pipeline | None = None, *, unless: str | None = None) -> None:
         # As the package's flows do: the parent first, each by its script.
@@ -223,7 +220,7 @@ class Engine:
             waiting = self._written(job.parent)
             await self._scripts(waiting, unless).addParentJob(waiting, pipe)
             parent = Parent(job.parent.id, waiting.queueQualifiedName)
-        written = self._written(job, parent=parent, priority=FIRST if self._tenants.fairness else 0)
+        written = self._written(job, parent=parent, priority=self._tenants.priority)
         await self._scripts(written, unless).addJob(written, pipe)
 
     def _scripts(self, job: Job, unless: str | None) -> Any:  # noqa: ANN401 - the package's, which ships no types
@@ -232,10 +229,6 @@ class Engine:
     def _written(self, job: NewJob, *, parent: Parent | None = None, priority: int = 0) -> Job:
         written = options(job, self._keep, parent=parent, priority=priority)
         return Job(self._queue(job.spec.queue), job.spec.kind, job.data, written)
-
-    def _learn(self, job: NewJob, answers: list[Any]) -> None:
-        if self._tenants.ledger:
-            self._tenants.ledger.learn(job.tenant, answers[-1])
 
 
 @asynccontextmanager

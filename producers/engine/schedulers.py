@@ -5,9 +5,10 @@ it has the scheduler advance in the same step; ``advance`` heals what a lost con
 """
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
 
 from bullmq import Queue
@@ -16,8 +17,9 @@ from redis.asyncio import Redis
 
 from producers.engine.firing_time import next_firing
 from producers.engine.jobs import answering
+from schemas.errors import CorralError, JobError
 from schemas.job_spec import AnySpec
-from schemas.schedule import Cron, Every
+from schemas.schedule import Cron, Every, FailedFiring
 
 _SECOND_MS = 1000
 # Of a schedule that fires each second nobody needs the firings of four days.
@@ -41,7 +43,8 @@ class EngineSchedules:
     def __init__(self, redis: Redis, *, prefix: str, spec: AnySpec, keep_finished_s: int) -> None:
         """Speak through ``redis``, which the caller closes."""
         self._redis = redis
-        self._home = f"{prefix}:{spec.queue}:repeat"
+        self._queue_key = f"{prefix}:{spec.queue}"
+        self._home = f"{self._queue_key}:repeat"
         self._schedulers = scheduler(Queue(spec.queue, {"connection": redis, "prefix": prefix}))
         self._spec = spec
         keep = {"age": keep_finished_s, "count": _KEEP_FIRINGS}
@@ -75,6 +78,33 @@ class EngineSchedules:
             ids = await self._redis.zrange(self._home, 0, -1)
         async for kept in self._read([str(one) for one in ids]):
             yield kept
+
+    async def failed(self, schedule_ids: Iterable[str]) -> dict[str, FailedFiring]:
+        """Give of each of these schedules the newest firing that has not added its job, where there is one."""
+        wanted = {f"repeat:{schedule_id}" for schedule_id in schedule_ids}
+        async with answering():
+            given_up, *under_way = await self._firings()
+            firings = [one for one in chain(given_up, *under_way) if one.rpartition(":")[0] in wanted]
+            pipe = self._redis.pipeline(transaction=False)
+            for firing in firings:
+                pipe.hget(f"{self._queue_key}:{firing}", "failedReason")
+            reasons = await pipe.execute()
+        found: dict[str, FailedFiring] = {}
+        for firing, reason in sorted(zip(firings, reasons, strict=True), key=lambda pair: due_at(pair[0])):
+            if reason:
+                error = JobError.parse(reason, unknown=CorralError.code)
+                failed = FailedFiring(due_at=due_at(firing), error=error, tried_again=firing not in given_up)
+                found[firing.removeprefix("repeat:").rpartition(":")[0]] = failed
+        return found
+
+    async def _firings(self) -> list[list[str]]:
+        # One a schedule, and those that are tried again: few enough to be looked through by who asks.
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.zrange(f"{self._queue_key}:failed", 0, -1)
+        pipe.zrange(f"{self._queue_key}:delayed", 0, -1)
+        pipe.lrange(f"{self._queue_key}:wait", 0, -1)
+        pipe.lrange(f"{self._queue_key}:active", 0, -1)
+        return await pipe.execute()
 
     async def remove(self, schedule_id: str) -> bool:
         """Remove a schedule and its next firing; False when there is none."""
@@ -124,6 +154,15 @@ def scheduler(queue: Any) -> JobScheduler:  # noqa: ANN401 - a queue or a worker
 def due_at(firing_id: str) -> datetime:
     """Say when a firing was due, from its job's id."""
     return datetime.fromtimestamp(int(firing_id.rpartition(":")[2]) / _SECOND_MS, UTC)
+
+
+def following(when: Cron | Every, due: datetime) -> datetime:
+    """Say when the firing comes that follows one that was due then."""
+    match when:
+        case Cron():
+            return next_firing(when, due)
+        case Every(every_s=every_s):
+            return due + timedelta(seconds=every_s)
 
 
 def _next_ms(after_ms: int, repeat: dict[str, Any]) -> int:

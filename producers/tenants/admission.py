@@ -3,7 +3,8 @@
 To ask costs nothing while a tenant is below its limits: every add answers with what the tenant then has
 (``producers/tenants/ledger.py``), and that is what the next one is measured by, with those of this process that
 are under way. Only who seems to be at a limit is counted anew, and refused when that is so. Several processes
-may pass a limit together by as many adds as they have under way at that moment.
+may pass a limit together by as many adds as they have under way at that moment, and by one more each when
+others have added since they last heard.
 """
 
 import math
@@ -88,8 +89,7 @@ class Admission:
             return
         now, watch = self.clock(), self._watches.get(tenant)
         if watch is None or now - watch.counted >= _COUNT_EVERY_S:
-            async with answering():
-                usage = await self.ledger.count(tenant)
+            usage = await self.count(tenant)
             # Only from the first count on is it known when a job has ended.
             watch = self._watches.setdefault(tenant, _Watch(now, usage.ended, now))
             watch.counted = now
@@ -97,6 +97,15 @@ class Admission:
         if what:
             wait_s = watch.wait_s(over, usage, now)
             raise TenantLimitReached(f"the tenant has {what}; try again in {wait_s} s", retry_after_s=wait_s)
+
+    async def count(self, tenant: str) -> Usage:
+        """Learn anew what a tenant has; for who adds so seldom that what it has heard last is old.
+
+        Raises:
+            EngineUnavailable: the server does not answer.
+        """
+        async with answering():
+            return await self.ledger.count(tenant)
 
     @contextmanager
     def adding(self, tenant: str) -> Iterator[None]:

@@ -1,7 +1,7 @@
 """What each tenant has in the queues: the ids of its jobs that have not ended, and how many bytes they are.
 
 The ledger is a hash per tenant, ``<prefix>:corral:open:<tenant>``, of job to bytes. It is written by the
-transaction that adds the job, and no worker ever touches it: that a job has ended is read off the engine's
+transaction that adds the job, and nobody touches it when the job ends: that it has is read off the engine's
 own record of it. Each add looks at a few jobs by chance and strikes those that have ended, so the hash
 stays below about twice what is open; whoever is about to refuse has it looked through (``count``). A
 count can therefore be too high until somebody looks, and never drifts. Both keys of a tenant end a week after

@@ -10,8 +10,18 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.envelope import Callback
-from schemas.job_spec import JobSpec, RetryPolicy
+from schemas.errors import Permanent
+from schemas.job_spec import JobSpec, RetrySchedule
 from schemas.schedule import Cron, Every, Origin
+
+# Twelve minutes for an outage, and then up to a day for a tenant who is at its limits.
+_DELAYS_S = (1, 2, 5, 10, 30, 60, 120, 240, 240, 600, 900, 1_800, *([3_600] * 23))
+
+
+class FiringSkipped(Permanent):
+    """The tenant was at its limits until the schedule's next firing came. Remedy: raise them, or have jobs end."""
+
+    code = "firing_skipped"
 
 
 class FireSchedule(BaseModel):
@@ -37,12 +47,11 @@ class FiredSchedule(BaseModel):
     late_s: float = Field(ge=0)
 
 
-# A firing outlasts an outage of ten minutes, or a tenant's limit, and a schedule's next one comes anyway.
 FIRE = JobSpec(
     kind="schedules.fire",
     payload=FireSchedule,
     result=FiredSchedule,
     timeout_s=60,
-    retry=RetryPolicy(attempts=15, base_s=1, cap_s=60),
+    retry=RetrySchedule(_DELAYS_S, jitter=0.2),
     internal=True,
 )

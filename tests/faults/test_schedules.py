@@ -49,7 +49,7 @@ async def test_each_firing_is_one_job_whoever_is_killed(valkey: ValkeyServer, re
         # A slot is only left out while its predecessor waits for a dead worker's lock to run out.
         assert all((later - earlier) % 1000 == 0 for earlier, later in pairwise(due))
         assert len(set(jobs)) == len(jobs)
-        assert sorted(jobs) == sorted(str(one) for one in await redis.lrange("bull:documents:wait", 0, -1))
+        assert sorted(jobs) == sorted(str(one) for one in await redis.zrange("bull:documents:prioritized", 0, -1))
 
 
 def kill(worker: subprocess.Popen[bytes]) -> None:

@@ -1,5 +1,6 @@
 """A job that has parts done by other jobs: they are added once, and it waits for them without a place in a worker."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -110,6 +111,19 @@ async def test_a_failed_child_fails_or_is_collected(fleet: Fleet, contract: tupl
 
 
 # --- With the engine, a worker and everything.
+
+
+async def test_two_runners_of_a_parent_add_many_children_once(fleet: Fleet, children: EngineChildren) -> None:
+    """In more than one transaction each; a third finds what one of them has left out when it died."""
+    job = Job(await fleet.add(PARENT, Trial()))
+    many = [Child(f"part-{number}", PART, Trial(number=number)) for number in range(450)]
+    with pytest.raises(ChildrenPending):
+        await children.run(job, many[:250])  # type: ignore[arg-type]  # as much of a job as is needed
+    runs = (children.run(job, many) for _ in range(2))  # type: ignore[arg-type]  # as above
+    outcomes = await asyncio.gather(*runs, return_exceptions=True)
+    assert [type(one) for one in outcomes] == [ChildrenPending, ChildrenPending]
+    assert await fleet.redis.scard(f"bull:{QUEUE}:{job.id}:dependencies") == len(many)
+    assert "duplicated" not in str(await fleet.redis.xrange(f"bull:{QUEUE}:events"))
 
 
 async def test_a_parent_waits_without_a_place_in_the_worker(fleet: Fleet, children: EngineChildren) -> None:

@@ -1,6 +1,9 @@
 """A fleet that several tenants share: the API that adds, a worker that is busy, callbacks that follow."""
 
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -12,14 +15,25 @@ from corral.valkey import ValkeyServer
 from producers.api.app import build
 from producers.engine.fairness import Fairness
 from producers.engine.jobs import Engine, NewJob, Tenants
+from producers.engine.schedulers import EngineSchedules
+from producers.schedules import Schedules
 from producers.settings import ApiSettings
+from producers.tenants.tenancy import tenancy
 from schemas import job_id as ids
 from schemas.envelope import Envelope
 from schemas.job_spec import JobSpec, catalogue
+from schemas.jobs.schedules import FIRE
+from schemas.schedule import Every, ScheduleRequest
+from schemas.settings import TenantSettings
 from tests.conftest import serving
 from tests.support.fleet import QUEUE, Fleet, Trial, Verdict, entry, spec, succeed
 from tests.support.until import until
-from worker.ports import JobContext
+from worker.adapters.engine_children import EngineChildren
+from worker.adapters.engine_orders import EngineOrders
+from worker.handlers.schedules import fire
+from worker.ports import Child, Children, JobContext, Orders
+from worker.registry import Entry
+from worker.runner import Runner
 
 RUN = spec()
 
@@ -53,6 +67,84 @@ async def test_ten_jobs_start_within_a_second_behind_ten_thousand(fair: Fleet) -
         await until(lambda: len(started) == 10)
         assert max(started) - begun < 1.0
         assert await fair.redis.zcard("bull:trials:prioritized") > 5_000
+
+
+Way = Callable[["Shared", str, int], Awaitable[None]]
+
+
+@dataclass
+class Shared:
+    """A fleet that tenants share, with everything that adds jobs for them, as deployed."""
+
+    fleet: Fleet
+    orders: EngineOrders
+    children: EngineChildren
+    schedules: Schedules
+    started: list[float] = field(default_factory=list)
+
+    async def work(self, payload: Trial, job: JobContext) -> Verdict:
+        """Take a while, or have so many others do so."""
+        if payload.number:
+            parts = [Child(str(number), RUN, Trial()) for number in range(payload.number)]
+            await job.use(Children).run(job, parts)
+            return Verdict()
+        if job.tenant == "bolt":
+            self.started.append(time.monotonic())
+        due = time.monotonic() + 0.05
+        await until(lambda: time.monotonic() > due)
+        return Verdict()
+
+    def worker(self) -> AbstractAsyncContextManager[Runner]:
+        """Run a worker that does 400 jobs a second, and fires schedules."""
+        ports: dict[type, object] = {Children: self.children, Orders: self.orders}
+        firing = Entry(FIRE, fire.handle, frozenset({Orders}))
+        return self.fleet.worker(entry(self.work, RUN, Children), firing, ports=ports, concurrency=20)
+
+
+async def by_the_api(shared: Shared, tenant: str, many: int) -> None:
+    """Add jobs one by one."""
+    for _ in range(many):
+        await shared.fleet.add(RUN, Trial(), tenant=tenant)
+
+
+async def by_schedules(shared: Shared, tenant: str, many: int) -> None:
+    """Have schedules fire that were put by the tenant."""
+    request = ScheduleRequest(kind=RUN.kind, when=Every(every_s=3600))
+    for number in range(many):
+        await shared.schedules.put(tenant, f"hourly-{number}", request)
+
+
+async def as_children(shared: Shared, tenant: str, many: int) -> None:
+    """Add one job that has all the others done."""
+    await shared.fleet.add(RUN, Trial(number=many), tenant=tenant)
+
+
+@pytest.fixture
+async def shared(redis: Redis, valkey: ValkeyServer) -> AsyncIterator[Shared]:
+    """Everything that adds jobs, with the settings as they ship."""
+    given = TenantSettings(redis_url=valkey.url)
+    engine, admission = tenancy(given, redis)
+    schedulers = EngineSchedules(redis, prefix="bull", spec=FIRE, keep_finished_s=3600)
+    specs = {RUN.kind: RUN, FIRE.kind: FIRE}
+    async with EngineChildren.connected(given) as children:
+        orders = EngineOrders(engine, admission, schedulers, specs)
+        yield Shared(Fleet(redis, engine), orders, children, Schedules(schedulers, specs))
+
+
+@pytest.mark.parametrize("way", [by_the_api, by_schedules, as_children])
+@pytest.mark.parametrize("ahead", [by_the_api, as_children])
+async def test_ten_jobs_start_within_a_second_whichever_way_they_come(shared: Shared, ahead: Way, way: Way) -> None:
+    """Behind 2,000 of another tenant, which would take five seconds."""
+    redis = shared.fleet.redis
+    await ahead(shared, "acme", 2_000)
+    async with shared.worker():
+        await until(lambda: redis.zcard(f"bull:{QUEUE}:completed"), within_s=30)
+        await way(shared, "bolt", 10)
+        asked = time.monotonic()
+        await until(lambda: len(shared.started) == 10)
+        assert max(shared.started) - asked < 1.0
+        assert await redis.zcard(f"bull:{QUEUE}:prioritized") > 1_000
+    await redis.flushall()
 
 
 async def test_a_fair_job_with_a_callback_is_one_flow(fair: Fleet) -> None:

@@ -12,14 +12,16 @@ from pydantic import BaseModel
 from redis.asyncio import Redis
 
 from producers.engine.schedulers import EngineSchedules
-from producers.enqueue import Enqueue
 from producers.schedules import Schedules
+from producers.tenants.admission import Admission, TenantLimits
+from producers.tenants.ledger import TenantLedger
 from schemas.envelope import Callback
 from schemas.job_spec import Catalogue
 from schemas.jobs.callbacks import DELIVER
 from schemas.jobs.schedules import FIRE
 from schemas.schedule import Cron, Every, Schedule, ScheduleRequest
 from tests.support.fleet import Fleet, Seen, Trial, entry, spec
+from tests.support.schedule import make_due
 from tests.support.until import until
 from worker.adapters.engine_orders import EngineOrders
 from worker.handlers.schedules import fire
@@ -47,7 +49,9 @@ def schedules(engine: EngineSchedules) -> Schedules:
 @pytest.fixture
 def ports(fleet: Fleet, engine: EngineSchedules) -> dict[type, object]:
     """What a firing needs."""
-    return {Orders: EngineOrders(Enqueue(fleet.engine, idempotency_s=60), engine, SPECS)}
+    return {
+        Orders: EngineOrders(fleet.engine, Admission(TenantLedger(fleet.redis, "bull"), TenantLimits()), engine, SPECS)
+    }
 
 
 async def fired(fleet: Fleet) -> list[str]:
@@ -58,21 +62,6 @@ async def fired(fleet: Fleet) -> list[str]:
 async def wanted(fleet: Fleet, count: int) -> bool:
     """Tell whether so many firings have ended."""
     return len(await fired(fleet)) >= count
-
-
-async def make_due(redis: Redis, schedule: str, *, ago_s: float = 0.0) -> str:
-    """Make a schedule's next firing due now, as if the time had come; give its id."""
-    (old,) = map(str, await redis.zrange("bull:schedules:delayed", 0, -1))
-    due_ms = round((datetime.now(UTC).timestamp() - ago_s) * 1000)
-    new = f"repeat:{schedule}:{due_ms}"
-    opts = json.loads(await redis.hget(f"bull:schedules:{old}", "opts") or "{}")
-    await redis.hset(f"bull:schedules:{old}", "opts", json.dumps({**opts, "prevMillis": due_ms}))
-    await redis.rename(f"bull:schedules:{old}", f"bull:schedules:{new}")
-    await redis.zrem("bull:schedules:delayed", old)
-    await redis.zadd("bull:schedules:delayed", {new: due_ms * 0x1000})
-    await redis.zadd("bull:schedules:repeat", {schedule: due_ms})
-    await redis.zadd("bull:schedules:marker", {"1": due_ms})
-    return new
 
 
 async def test_many_workers_make_each_firing_once(
@@ -106,6 +95,15 @@ async def test_many_apis_that_start_keep_one_schedule_as_it_is(
     await asyncio.gather(*(schedules.declare(ours) for _ in range(8)))
     assert waiting == 1
     assert (await schedules.get("default", "tick")).next_at == before
+
+
+async def test_an_api_that_starts_leaves_a_firing_that_is_late(fleet: Fleet, schedules: Schedules) -> None:
+    """After an outage the API may be there before a worker is: the nightly job is done all the same."""
+    ours = [Schedule("nightly", RUN, Trial(), YEARLY)]
+    await schedules.declare(ours)
+    due = await make_due(fleet.redis, "default.nightly", ago_s=60)
+    await schedules.declare(ours)
+    assert await fleet.redis.zrange("bull:schedules:delayed", 0, -1) == [due]
 
 
 async def test_a_changed_declaration_replaces_the_old_one_and_a_removed_one_disappears(

@@ -1,7 +1,8 @@
 """A worker process whose handlers do what faults need: ``python -m tests.support.faulty_worker``.
 
 It is the real process (`worker.command.serve`, signals, exit codes) with kinds of the tests' queue:
-``trials.hang`` waits for the file named in its payload to exist, ``trials.die`` kills its process.
+``trials.hang`` waits for the file named in its payload to exist, ``trials.die`` kills its process, ``trials.fan`` has
+two jobs done: one that hangs, and one like itself while its number allows.
 """
 
 import os
@@ -12,10 +13,10 @@ from schemas.job_spec import catalogue
 from tests.support.fleet import Trial, Verdict, entry, spec
 from tests.support.until import until
 from tests.support.worker_command import worker_command
-from worker.ports import JobContext
+from worker.ports import Child, Children, JobContext
 from worker.registry import Entry, load
 
-HANG, DIE = spec("hang", crashes=5), spec("die", crashes=2)
+HANG, DIE, FAN = spec("hang", crashes=5), spec("die", crashes=2), spec("fan")
 
 
 async def hang(payload: Trial, job: JobContext) -> Verdict:
@@ -32,10 +33,19 @@ async def die(_payload: Trial, _job: JobContext) -> Verdict:
     return Verdict()
 
 
+async def fan(payload: Trial, job: JobContext) -> Verdict:
+    """Have others do the work, so many generations of them."""
+    below = [Child("hang", HANG, payload)]
+    if payload.number > 0:
+        below.append(Child("fan", FAN, Trial(text=payload.text, number=payload.number - 1)))
+    await job.use(Children).run(job, below)
+    return Verdict(text="done")
+
+
 def entries() -> list[Entry]:
     """Give these kinds, and callbacks."""
     callbacks = load(catalogue(), ["callbacks"])
-    return [entry(hang, HANG), entry(die, DIE), callbacks.find("callbacks", "deliver")]
+    return [entry(hang, HANG), entry(die, DIE), entry(fan, FAN, Children), callbacks.find("callbacks", "deliver")]
 
 
 if __name__ == "__main__":

@@ -11,11 +11,12 @@ from redis.asyncio import Redis
 from producers import connection, trace
 from producers.engine.jobs import Engine, answering
 from producers.engine.new_job import NewJob, Parent
+from producers.tenants.tenancy import tenancy
 from schemas import job_id as ids
 from schemas.envelope import Envelope
 from schemas.errors import ChildFailed, ChildrenPending, EngineUnavailable
 from schemas.job_status import JobRecord, JobState
-from schemas.settings import EngineSettings
+from schemas.settings import TenantSettings
 from worker.ports import Child, Children, JobContext
 
 _READ_AT_ONCE = 50
@@ -32,11 +33,15 @@ class EngineChildren(Children):
 
     @classmethod
     @asynccontextmanager
-    async def connected(cls, settings: EngineSettings) -> AsyncIterator[Self]:
-        """Write through a client of its own, closed at the end of the block."""
-        prefix = settings.queue_prefix
+    async def connected(cls, settings: TenantSettings) -> AsyncIterator[Self]:
+        """Write through a client of its own, closed at the end of the block.
+
+        Children take their tenant's place and are in its books, but no limit refuses one: its parent, which
+        counts as well, would wait for ever.
+        """
         async with connection.patient(settings.redis_url) as redis:
-            yield cls(Engine(redis, prefix=prefix, keep_finished_s=settings.keep_finished_s), redis, prefix=prefix)
+            engine, _ = tenancy(settings, redis)
+            yield cls(engine, redis, prefix=settings.queue_prefix)
 
     async def run(
         self, job: JobContext, children: Sequence[Child], *, on_failure: Literal["fail", "collect"] = "fail"
@@ -44,7 +49,7 @@ class EngineChildren(Children):
         """Have these jobs done, and give how each ended, in the order given."""
         parent = await self._parent(job.id)
         wanted = [self._job(job, parent, child) for child in children]
-        if wanted and await self._engine.add_children(parent, wanted):
+        if wanted and await self._engine.add_children(wanted):
             raise ChildrenPending(f"{len(wanted)} jobs that this one waits for are to be done")
         found: list[JobRecord] = []
         for at in range(0, len(wanted), _READ_AT_ONCE):

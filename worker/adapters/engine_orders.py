@@ -2,20 +2,22 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Self
 
 from pydantic import ValidationError
 
 from producers import connection, trace
 from producers.engine.jobs import Engine
-from producers.engine.schedulers import EngineSchedules, due_at
+from producers.engine.schedulers import EngineSchedules, due_at, following
 from producers.enqueue import Enqueue, Order
+from producers.tenants.admission import Admission, TenantLimitReached
+from producers.tenants.tenancy import tenancy
 from schemas.envelope import describe
 from schemas.errors import PayloadInvalid, UnknownKind
 from schemas.job_spec import Catalogue, catalogue
-from schemas.jobs.schedules import FIRE, FireSchedule
-from schemas.settings import EngineSettings
+from schemas.jobs.schedules import FIRE, FireSchedule, FiringSkipped
+from schemas.settings import TenantSettings
 from worker.ports import JobContext, Orders
 
 # Longer than a firing is tried: after that nobody asks for the same one again.
@@ -23,29 +25,29 @@ _SAME_FIRING_S = 24 * 3600
 
 
 class EngineOrders(Orders):
-    """Adds jobs as the API does."""
+    """Adds jobs as the API does, within the limits of their tenants."""
 
-    def __init__(self, enqueue: Enqueue, schedules: EngineSchedules, specs: Catalogue) -> None:
-        """Add jobs of these kinds."""
-        self._enqueue = enqueue
+    def __init__(self, engine: Engine, admission: Admission, schedules: EngineSchedules, specs: Catalogue) -> None:
+        """Add jobs of these kinds, of tenants whom ``admission`` lets in."""
+        self._enqueue = Enqueue(engine, idempotency_s=_SAME_FIRING_S, admission=admission)
+        self._admission = admission
         self._schedules = schedules
         self._specs = specs
 
     @classmethod
     @asynccontextmanager
-    async def connected(cls, settings: EngineSettings) -> AsyncIterator[Self]:
+    async def connected(cls, settings: TenantSettings) -> AsyncIterator[Self]:
         """Write through a client of its own, closed at the end of the block."""
         prefix, keep_s = settings.queue_prefix, settings.keep_finished_s
         async with connection.patient(settings.redis_url) as redis:
-            engine = Engine(redis, prefix=prefix, keep_finished_s=keep_s)
+            engine, admission = tenancy(settings, redis)
             schedules = EngineSchedules(redis, prefix=prefix, spec=FIRE, keep_finished_s=keep_s)
-            yield cls(Enqueue(engine, idempotency_s=_SAME_FIRING_S), schedules, catalogue())
+            yield cls(engine, admission, schedules, catalogue())
 
     async def due(self, firing_id: str) -> datetime:
         """Say when a firing was due, and make sure that its schedule has a next one."""
-        engine_id = firing_id.removeprefix(f"{FIRE.queue}_")
-        await self._schedules.advance(engine_id)
-        return due_at(engine_id)
+        await self._schedules.advance(firing_id.removeprefix(f"{FIRE.queue}_"))
+        return due_at(firing_id)
 
     async def place(self, job: JobContext, firing: FireSchedule) -> str:
         """Add the job that a firing asks for; the firing's id is the idempotency key."""
@@ -59,4 +61,10 @@ class EngineOrders(Orders):
                 f"the schedule {firing.schedule} does not fit {firing.kind}: {describe(error)}"
             ) from error
         order = Order(spec, payload, job.tenant, firing.callback, f"schedule {job.id}", trace.current())
-        return (await self._enqueue(order)).job_id
+        await self._admission.count(job.tenant)
+        try:
+            return (await self._enqueue(order)).job_id
+        except TenantLimitReached as refusal:
+            if datetime.now(UTC) < following(firing.when, due_at(job.id)):
+                raise
+            raise FiringSkipped(f"when the next firing of {firing.schedule} came, {refusal}") from refusal

@@ -13,6 +13,8 @@ async def handle(payload: FireSchedule, job: JobContext) -> FiredSchedule:
 
     Raises:
         UnknownKind, PayloadInvalid: the kind has changed since the schedule was made; never worth another attempt.
+        TenantLimitReached: the tenant may not add a job now; worth one.
+        FiringSkipped: it still may not, and the schedule's next firing has come, which stands for both.
         EngineUnavailable: the server did not confirm; worth one.
     """
     orders = job.use(Orders)
