@@ -16,9 +16,10 @@ from bullmq.job_scheduler import JobScheduler
 from redis.asyncio import Redis
 
 from producers.engine.firing_time import next_firing
+from producers.engine.job_record import failed_with
 from producers.engine.jobs import answering
-from schemas.errors import CorralError, JobError
 from schemas.job_spec import AnySpec
+from schemas.job_status import JobState
 from schemas.schedule import Cron, Every, FailedFiring
 
 _SECOND_MS = 1000
@@ -83,28 +84,28 @@ class EngineSchedules:
         """Give of each of these schedules the newest firing that has not added its job, where there is one."""
         wanted = {f"repeat:{schedule_id}" for schedule_id in schedule_ids}
         async with answering():
-            given_up, *under_way = await self._firings()
-            firings = [one for one in chain(given_up, *under_way) if one.rpartition(":")[0] in wanted]
+            firings = sorted((one for one in await self._firings() if one.rpartition(":")[0] in wanted), key=due_at)
             pipe = self._redis.pipeline(transaction=False)
             for firing in firings:
-                pipe.hget(f"{self._queue_key}:{firing}", "failedReason")
-            reasons = await pipe.execute()
+                pipe.hmget(f"{self._queue_key}:{firing}", "failedReason", "finishedOn", "returnvalue")
+            records = await pipe.execute()
         found: dict[str, FailedFiring] = {}
-        for firing, reason in sorted(zip(firings, reasons, strict=True), key=lambda pair: due_at(pair[0])):
-            if reason:
-                error = JobError.parse(reason, unknown=CorralError.code)
-                failed = FailedFiring(due_at=due_at(firing), error=error, tried_again=firing not in given_up)
+        for firing, (reason, ended, result) in zip(firings, records, strict=True):
+            # It may have ended since the lists were read, one way or the other.
+            error = failed_with({"failedReason": reason}, JobState.FAILED)
+            if error is not None and result is None:
+                failed = FailedFiring(due_at=due_at(firing), error=error, tried_again=ended is None)
                 found[firing.removeprefix("repeat:").rpartition(":")[0]] = failed
         return found
 
-    async def _firings(self) -> list[list[str]]:
+    async def _firings(self) -> set[str]:
         # One a schedule, and those that are tried again: few enough to be looked through by who asks.
         pipe = self._redis.pipeline(transaction=True)
         pipe.zrange(f"{self._queue_key}:failed", 0, -1)
         pipe.zrange(f"{self._queue_key}:delayed", 0, -1)
         pipe.lrange(f"{self._queue_key}:wait", 0, -1)
         pipe.lrange(f"{self._queue_key}:active", 0, -1)
-        return await pipe.execute()
+        return set(chain(*await pipe.execute()))
 
     async def remove(self, schedule_id: str) -> bool:
         """Remove a schedule and its next firing; False when there is none."""
