@@ -1,8 +1,6 @@
 """Corral on one machine: embedded Valkey, the API and a worker, as processes that live and die together."""
 
-import base64
 import os
-import secrets
 import socket
 import time
 from collections.abc import Iterator
@@ -14,11 +12,11 @@ import httpx
 
 from corral.supervised import SupervisedProcess
 from corral.valkey import embedded_valkey
+from producers.callbacks.signing_key import SigningKey
 from schemas.errors import Misconfigured
 
 _READY_S = 30.0
 _POLL_S = 0.05
-_SECRET_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ def running(data_folder: Path, *, api_port: int, log_level: str = "info") -> Ite
 
 def new_secret() -> str:
     """Make a secret that signs callbacks: ``whsec_`` and 32 random bytes in base64."""
-    return f"whsec_{base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()}"
+    return SigningKey.new("hmac-sha256").text
 
 
 def free_port() -> int:

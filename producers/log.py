@@ -14,9 +14,11 @@ from schemas.settings import LogSettings
 
 _SECRET_FIELD = re.compile(r"secret|token|password|authorization|api_key", re.IGNORECASE)
 # No part reaches beyond a string of JSON: it is looked for in the line as it will be written.
-_SECRET_TEXT = re.compile(r"""whsec_[A-Za-z0-9+/=]+|(?i:(?<=Bearer ))[^\s"\\]+|(?<=://)[^/\s:@"]*:[^/\s@"]+(?=@)""")
+_SECRET_TEXT = re.compile(
+    r"""whs(?:ec|k)_[A-Za-z0-9+/=]+|(?i:(?<=Bearer ))[^\s"\\]+|(?<=://)[^/\s:@"]*:[^/\s@"]+(?=@)"""
+)
 # Without one of these there is nothing to find, and most lines have none.
-_SIGNS = ("whsec_", "earer ", "EARER ", "://")
+_SIGNS = ("whsec_", "whsk_", "earer ", "EARER ", "://")
 _HIDDEN = "[redacted]"
 
 

@@ -32,11 +32,12 @@ async def callback_sender(settings: WorkerSettings) -> AsyncIterator[CallbackSen
     Raises:
         Misconfigured: the secret is missing or no secret.
     """
-    from worker.adapters.guarded_http import HttpCallbackSender, guarded_client, signer  # noqa: PLC0415 - see above
+    from worker.adapters.endpoint_callback_sender import EndpointCallbackSender, signing_keys  # noqa: PLC0415 - see above
+    from worker.adapters.guarded_http import HttpPost, guarded_client  # noqa: PLC0415 - see above
 
-    webhook = signer(settings.callback_secret)
+    keys = signing_keys(settings.callback_secret)
     async with guarded_client(allow_loopback=settings.allow_loopback) as client:
-        yield HttpCallbackSender(client, webhook)
+        yield EndpointCallbackSender(HttpPost(client), keys)
 
 
 @asynccontextmanager

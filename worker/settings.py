@@ -38,7 +38,9 @@ class WorkerSettings(EngineSettings, FileSettings, LogSettings, DocumentSettings
     stop_grace_s: float = Field(default=30, ge=0, description="How long attempts may finish after SIGTERM.")
     lock_s: float = Field(default=10, ge=1, description="A job whose worker is silent for this long runs again.")
     callback_secret: SecretStr | None = Field(
-        default=None, description="`whsec_` and base64 of 24 to 64 bytes; signs callbacks."
+        default=None,
+        description="Signs callbacks to a plain URL: `whsec_` and base64 of 24 to 64 bytes, or `whsk_` and base64 of "
+        "an ed25519 key; while it is being rotated the new one and the old one, with a space between.",
     )
     worker_processes: int = Field(
         default_factory=core_count,

@@ -6,13 +6,14 @@ from schemas.callback_event import CallbackEvent, EndedJob
 from schemas.envelope import EventType
 from schemas.errors import JobError, Retryable
 from schemas.job_status import JobRecord, JobState
-from schemas.jobs.callbacks import DeliverCallback, DeliveredCallback
-from worker.ports import CallbackSender, JobContext, JobReader
+from schemas.jobs.callbacks import DELIVER, DeliverCallback, DeliveredCallback
+from worker.ports import CallbackSender, JobContext, JobReader, Notice
 
 PORTS = (CallbackSender, JobReader)
 
 # Standard Webhooks 1.0.0 asks senders to stay below 20 kB: receivers refuse what is larger.
 _LIMIT_BYTES = 20_000
+_LONGEST_MESSAGE = 1_000
 
 _TYPES: dict[JobState, EventType] = {
     JobState.COMPLETED: "job.completed",
@@ -40,11 +41,21 @@ async def handle(payload: DeliverCallback, job: JobContext) -> DeliveredCallback
     event = _event(payload, await job.use(JobReader).read(payload.job_id))
     if event.type not in payload.callback.events:
         return DeliveredCallback(webhook_id=job.id, type=event.type, sent=False)
-    body = _body(event)
-    url = str(payload.callback.url)
-    receipt = await job.use(CallbackSender).send(url, webhook_id=job.id, body=body)
+    notice = Notice(
+        id=job.id,
+        tenant=job.tenant,
+        callback=payload.callback,
+        event=event.type,
+        body=_body(event),
+        at=event.timestamp,
+        job_id=payload.job_id,
+        kind=payload.kind,
+        carrier_id=job.id,
+        last=job.attempt >= DELIVER.retry.attempts,
+    )
+    receipt = await job.use(CallbackSender).send(notice)
     return DeliveredCallback(
-        webhook_id=job.id, type=event.type, sent=True, status=receipt.status, latency_s=receipt.latency_s
+        webhook_id=notice.id, type=event.type, sent=True, status=receipt.status, latency_s=receipt.latency_s
     )
 
 
@@ -52,8 +63,10 @@ def _body(event: CallbackEvent) -> bytes:
     body = event.model_dump_json(exclude_none=True).encode()
     if len(body) <= _LIMIT_BYTES:
         return body
-    links = {"result": f"/v1/jobs/{event.data.id}/result"}
-    ended = event.data.model_copy(update={"result": None, "links": links})
+    links, error = {"result": f"/v1/jobs/{event.data.id}/result"}, event.data.error
+    # Any program may have written why its job failed, at any length.
+    cut = error and error.model_copy(update={"message": error.message[:_LONGEST_MESSAGE]})
+    ended = event.data.model_copy(update={"result": None, "links": links, "error": cut})
     return event.model_copy(update={"data": ended}).model_dump_json(exclude_none=True).encode()
 
 
