@@ -3,7 +3,7 @@
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ import httpx
 
 from corral.supervised import SupervisedProcess
 from corral.valkey import embedded_valkey
+from producers.callbacks.seal import new_key
 from producers.callbacks.signing_key import SigningKey
 from schemas.errors import Misconfigured
 
@@ -60,8 +61,11 @@ def running(data_folder: Path, *, api_port: int, log_level: str = "info") -> Ite
             "CORRAL_REDIS_URL": redis_url,
             "CORRAL_DATA_FOLDER": str(data_folder),
             "CORRAL_API_PORT": str(api_port),
-            "CORRAL_CALLBACK_SECRET": os.environ.get("CORRAL_CALLBACK_SECRET") or _kept_secret(data_folder),
+            "CORRAL_CALLBACK_SECRET": os.environ.get("CORRAL_CALLBACK_SECRET")
+            or _kept(data_folder / "callback-secret", new_secret),
         }
+        if "CORRAL_SEALING_KEYS" not in os.environ:
+            environment["CORRAL_SEALING_KEYS"] = _kept(data_folder / "sealing-key", new_key)
         processes = []
         # The worker is named last and so is stopped first: its callbacks still find everything there.
         for name, arguments in (("api", ["-m", "producers", "serve"]), ("worker", ["-m", "worker"])):
@@ -85,11 +89,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _kept_secret(data_folder: Path) -> str:
-    path = data_folder / "callback-secret"
+def _kept(path: Path, new: Callable[[], str]) -> str:
     if not path.exists():
         path.touch(mode=0o600)
-        path.write_text(new_secret())
+        path.write_text(new())
     return path.read_text().strip()
 
 

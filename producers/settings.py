@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from schemas.settings import PREFIX, EngineSettings, FileSettings, LogSettings
+from schemas.settings import PREFIX, CallbackSettings, FileSettings, LogSettings
 
 _SHORTEST_TOKEN = 24
 # It names a folder of the store, and stands in logs.
@@ -29,7 +29,7 @@ class TenantSettings(BaseSettings):
     )
 
 
-class ApiSettings(EngineSettings, FileSettings, LogSettings, TenantSettings):
+class ApiSettings(CallbackSettings, FileSettings, LogSettings, TenantSettings):
     """What an API process reads from its environment."""
 
     api_host: str = Field(default="127.0.0.1", description="The address to listen on.")

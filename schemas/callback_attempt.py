@@ -25,7 +25,7 @@ class CallbackAttempt(BaseModel):
     answer: str = Field(default="", description="The first 4 kB of the receiver's body, secrets hidden.")
     retry_after_s: float = Field(default=0.0, ge=0, description="For how long the receiver asked us to wait.")
     signature_base: str = Field(default="", description="What was signed: id, timestamp and body, with dots between.")
-    replay: bool = Field(default=False, description="Somebody asked for this attempt.")
+    on_request: bool = Field(default=False, description="Somebody asked for it: a replay, or a ping.")
 
 
 CallbackState = Literal["retrying", "parked", "delivered", "failed"]

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
@@ -51,6 +51,22 @@ class FileSettings(BaseSettings):
     def files_folder(self) -> Path:
         """The root of the store."""
         return self.data_folder / "files"
+
+
+class CallbackSettings(EngineSettings):
+    """Who may be called back, and how the secrets of endpoints are kept."""
+
+    callback_allow: dict[str, list[str]] = Field(
+        default_factory=dict,
+        description="JSON object of tenant to the addresses that it may name, each the beginning of a URL as in "
+        "`https://hooks.example.com/` or `https://*.example.com`; a tenant that is not in it may name any.",
+    )
+    sealing_keys: SecretStr | None = Field(
+        default=None,
+        description="Encrypts the secrets of endpoints: base64 of 32 bytes, several with a space between. The first "
+        "seals, each opens. `corral secret --sealing` makes one.",
+    )
+    sealing_keys_file: Path | None = Field(default=None, description="A file with those keys, one a line.")
 
 
 class LogSettings(BaseSettings):

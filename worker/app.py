@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 
 import structlog
 
-from producers import trace
+from producers import connection, trace
 from worker.attempt import Attempt
 from worker.metrics import WorkerMetrics
 from worker.observed import Observed
@@ -30,14 +30,18 @@ async def callback_sender(settings: WorkerSettings) -> AsyncIterator[CallbackSen
     """Open the sender of callbacks.
 
     Raises:
-        Misconfigured: the secret is missing or no secret.
+        Misconfigured: the secret is missing or no secret, or a sealing key is no key.
     """
+    from producers.callbacks.endpoints import Endpoints  # noqa: PLC0415 - see above
     from worker.adapters.endpoint_callback_sender import EndpointCallbackSender, signing_keys  # noqa: PLC0415 - see above
     from worker.adapters.guarded_http import HttpPost, guarded_client  # noqa: PLC0415 - see above
 
     keys = signing_keys(settings.callback_secret)
-    async with guarded_client(allow_loopback=settings.allow_loopback) as client:
-        yield EndpointCallbackSender(HttpPost(client), keys)
+    async with (
+        guarded_client(allow_loopback=settings.allow_loopback) as client,
+        connection.patient(settings.redis_url) as redis,
+    ):
+        yield EndpointCallbackSender(HttpPost(client), keys, Endpoints.of(settings, redis))
 
 
 @asynccontextmanager

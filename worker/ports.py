@@ -147,7 +147,7 @@ class Notice:
     job_id: str
     kind: str
     carrier_id: str
-    replay: bool = False
+    on_request: bool = False
     last: bool = False
 
 
@@ -163,8 +163,10 @@ class CallbackSender(ABC):
     """Signs a callback and POSTs it, and never into our own network."""
 
     @abstractmethod
-    async def send(self, notice: Notice) -> Receipt:
+    async def send(self, notice: Notice) -> Receipt | None:
         """POST under the headers of Standard Webhooks 1.0.0; a 2xx answer is a receipt.
+
+        None when the endpoint does not hear of such events: then nothing was sent.
 
         Raises:
             CallbackRejected: no connection, no answer in time, or not 2xx.

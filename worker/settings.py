@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from schemas.settings import PREFIX, EngineSettings, FileSettings, LogSettings
+from schemas.settings import PREFIX, CallbackSettings, FileSettings, LogSettings
 from worker.core_count import core_count
 
 _DEFAULT_CONCURRENCY = 20
@@ -28,7 +28,7 @@ class DocumentSettings(BaseSettings):
     parser_memory_bytes: int = Field(default=4 * 1024**3, ge=512 * 1024**2, description="Of one parser process.")
 
 
-class WorkerSettings(EngineSettings, FileSettings, LogSettings, DocumentSettings):
+class WorkerSettings(CallbackSettings, FileSettings, LogSettings, DocumentSettings):
     """What a worker process reads from its environment."""
 
     concurrency: dict[str, int] = Field(

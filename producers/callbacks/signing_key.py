@@ -10,12 +10,14 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, Self
+from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from standardwebhooks.webhooks import Webhook
 
-Signature = Literal["hmac-sha256", "ed25519"]
+from schemas.endpoint import Signature
+
+__all__ = ["Signature", "SigningKey", "signature_base", "signed_headers"]
 
 _SHARED, _PRIVATE, _PUBLIC = "whsec", "whsk", "whpk"
 _SHARED_BYTES = range(24, 65)

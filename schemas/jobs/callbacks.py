@@ -4,10 +4,12 @@ Such a job is the parent of the work in one flow of the engine, so the script th
 is the one that makes the callback due.
 """
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.envelope import Callback, EventType
-from schemas.job_spec import JobSpec, RetrySchedule
+from schemas.envelope import ENDPOINT_ID, Callback, EventType
+from schemas.job_spec import JobSpec, RetryPolicy, RetrySchedule
 
 # Standard Webhooks 1.0.0 proposes this schedule: the last try comes three days after the first.
 _MINUTE_S, _HOUR_S = 60.0, 3600.0
@@ -34,13 +36,21 @@ class DeliverCallback(BaseModel):
     callback: Callback
 
 
+class PingEndpoint(BaseModel):
+    """Send an event to an endpoint to see whether it arrives."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    endpoint: str = Field(pattern=ENDPOINT_ID)
+
+
 class DeliveredCallback(BaseModel):
     """What came of it. A callback that nobody asked for (``events``) is not sent."""
 
     model_config = ConfigDict(frozen=True)
 
     webhook_id: str
-    type: EventType
+    type: EventType | Literal["endpoint.ping"]
     sent: bool
     status: int | None = Field(default=None, description="The receiver's HTTP status.")
     latency_s: float | None = Field(default=None, ge=0)
@@ -52,5 +62,14 @@ DELIVER = JobSpec(
     result=DeliveredCallback,
     timeout_s=60,
     retry=RetrySchedule(DELAYS_S, jitter=0.2),
+    internal=True,
+)
+
+PING = JobSpec(
+    kind="callbacks.ping",
+    payload=PingEndpoint,
+    result=DeliveredCallback,
+    timeout_s=60,
+    retry=RetryPolicy(attempts=1),
     internal=True,
 )

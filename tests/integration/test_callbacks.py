@@ -47,7 +47,7 @@ async def receiver() -> AsyncIterator[HttpReceiver]:
 @pytest.fixture
 async def ports(fleet: Fleet) -> AsyncIterator[dict[type, object]]:
     """What the handler needs, as the product opens it."""
-    async with callback_sender(f"{SECRET} {PRIVATE.text}") as sender:
+    async with callback_sender(fleet, f"{SECRET} {PRIVATE.text}") as sender:
         yield {CallbackSender: sender, JobReader: EngineJobReader(fleet.engine)}
 
 
@@ -196,7 +196,7 @@ async def test_a_receiver_that_hangs_costs_one_attempt(
 ) -> None:
     """The next one finds it well again."""
     receiver.answers = [Answer(hangs=True), Answer(204)]
-    async with callback_sender(SECRET, timeout_s=0.3) as sender:
+    async with callback_sender(fleet, SECRET, timeout_s=0.3) as sender:
         _, callback_id = await add(fleet, receiver)
         async with fleet.worker(entry(succeed), CALLBACKS, ports=ports | {CallbackSender: sender}):
             assert (await fleet.ended(callback_id)).status.attempts == 2

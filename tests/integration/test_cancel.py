@@ -138,7 +138,7 @@ async def test_a_cancel_at_any_moment_has_one_end_and_a_callback_that_says_it(
             await asyncio.to_thread(lambda: None)
         assert await crowd.engine.request_cancel(job_id)
 
-    async with callback_sender(new_secret()) as sender:
+    async with callback_sender(crowd, new_secret()) as sender:
         ports: dict[type, object] = {CallbackSender: sender, JobReader: EngineJobReader(crowd.engine)}
         async with crowd.worker(entry(live, kind), CALLBACKS, ports=ports, concurrency=10):
             await asyncio.gather(*(cancel(job_id, turns) for job_id, turns in moments.items()))

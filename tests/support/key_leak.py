@@ -8,9 +8,11 @@ The owners, by pattern; everything else must have a time to live:
 ``<prefix>:<queue>:metrics:<state>``   the queue's metrics, bounded by ``maxDataPoints``
 ``<prefix>:<queue>:<id>``              the job, as long as one structure of its queue holds the id
 ``<prefix>:<queue>:<id>:<satellite>``  the same job: one of ``SATELLITES``
+``corral:<prefix>:endpoints:<tenant>``  the tenant: its endpoints, a hash that goes with the last of them
+``corral:<prefix>:disabled:<tenant>``   the same, of those to which nothing is sent
 =====================================  ==========================================================
 
-What Corral keeps beside the engine lives below ``corral:`` and always has a time to live: idempotency
+What else Corral keeps beside the engine lives below ``corral:`` and always has a time to live: idempotency
 keys, and of ``producers/worker_registry.py`` and ``producers/audit.py`` the reports and wishes of
 workers (15 s after a worker's last word) and the operators' acts (400 days after the last one).
 
@@ -41,6 +43,8 @@ async def leaked_keys(client: Redis, prefix: str = "bull") -> list[str]:
 
 
 async def _has_owner(client: Redis, key: str, prefix: str) -> bool:
+    if key.startswith((f"corral:{prefix}:endpoints:", f"corral:{prefix}:disabled:")):
+        return True
     first, _, rest = key.partition(":")
     queue, _, name = rest.partition(":")
     if first != prefix or not name:

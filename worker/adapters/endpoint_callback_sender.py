@@ -1,9 +1,13 @@
 """Fills the port ``CallbackSender``."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from pydantic import SecretStr
 
+from producers.callbacks.allow_list import AddressNotAllowed
+from producers.callbacks.endpoints import EndpointMissing, Endpoints
+from producers.callbacks.seal import SealingKeyMissing
 from producers.callbacks.signing_key import SigningKey
 from schemas.callback_attempt import CallbackAttempt
 from schemas.errors import CallbackRefused, CallbackRejected, Misconfigured
@@ -28,20 +32,52 @@ def signing_keys(secret: SecretStr | None) -> list[SigningKey]:
         raise Misconfigured(f"CORRAL_CALLBACK_SECRET is {error}; `corral secret` makes one") from None
 
 
-class EndpointCallbackSender(CallbackSender):
-    """Signs with the operator's keys and POSTs."""
+@dataclass(frozen=True)
+class Target:
+    """Where a callback goes, and by which keys it is signed."""
 
-    def __init__(self, post: Post, keys: Sequence[SigningKey]) -> None:
-        """Send by ``post``, signed by ``keys``."""
+    url: str
+    keys: Sequence[SigningKey]
+    events: Sequence[str] | None = None
+
+
+class EndpointCallbackSender(CallbackSender):
+    """Sends to registered endpoints with their own keys, and to plain addresses with the operator's."""
+
+    def __init__(self, post: Post, keys: Sequence[SigningKey], endpoints: Endpoints) -> None:
+        """Send by ``post``; ``keys`` sign what goes to a plain address."""
         self._post = post
         self._keys = keys
+        self._endpoints = endpoints
 
-    async def send(self, notice: Notice) -> Receipt:
+    async def send(self, notice: Notice) -> Receipt | None:
         """POST once; see the port."""
-        told = await self._post(str(notice.callback.url), self._keys, notice.id, notice.body)
-        if told.error is None and told.status is not None:
-            return Receipt(told.status, told.latency_s)
-        message = told.error.message if told.error else "the receiver did not answer"
-        if told.error and told.error.code == CallbackRefused.code:
-            raise CallbackRefused(message)
-        raise CallbackRejected(message, retry_after_s=told.retry_after_s)
+        target = await self._target(notice)
+        if target.events is not None and not notice.on_request and notice.event not in target.events:
+            return None
+        told = await self._post(target.url, target.keys, notice.id, notice.body)
+        return _receipt(told)
+
+    async def _target(self, notice: Notice) -> Target:
+        callback = notice.callback
+        try:
+            if callback.endpoint is None:
+                url = str(callback.url)
+                # Whoever adds jobs past the API has been asked by nobody yet.
+                self._endpoints.allow.check(notice.tenant, url)
+                return Target(url, self._keys)
+            record = await self._endpoints.find(notice.tenant, callback.endpoint)
+            return Target(record.url, self._endpoints.signing_keys(notice.tenant, record), record.events)
+        except (AddressNotAllowed, EndpointMissing) as error:
+            raise CallbackRefused(str(error)) from error
+        except SealingKeyMissing as error:
+            raise CallbackRejected(str(error)) from error
+
+
+def _receipt(told: CallbackAttempt) -> Receipt:
+    if told.error is None and told.status is not None:
+        return Receipt(told.status, told.latency_s)
+    message = told.error.message if told.error else "the receiver did not answer"
+    if told.error and told.error.code == CallbackRefused.code:
+        raise CallbackRefused(message)
+    raise CallbackRejected(message, retry_after_s=told.retry_after_s)

@@ -54,9 +54,8 @@ async def handle(payload: DeliverCallback, job: JobContext) -> DeliveredCallback
         last=job.attempt >= DELIVER.retry.attempts,
     )
     receipt = await job.use(CallbackSender).send(notice)
-    return DeliveredCallback(
-        webhook_id=notice.id, type=event.type, sent=True, status=receipt.status, latency_s=receipt.latency_s
-    )
+    sent = {"status": receipt.status, "latency_s": receipt.latency_s} if receipt else {}
+    return DeliveredCallback(webhook_id=notice.id, type=event.type, sent=receipt is not None, **sent)
 
 
 def _body(event: CallbackEvent) -> bytes:
