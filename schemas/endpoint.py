@@ -13,7 +13,7 @@ Description = Annotated[str, Field(max_length=500)]
 Concurrency = Annotated[int, Field(ge=1, le=100, description="How many callbacks it gets at once.")]
 Rate = Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False, description="How many callbacks it gets a second.")]
 
-DEFAULT_CONCURRENCY = 10
+DEFAULT_CONCURRENCY = 25
 
 
 class EndpointRequest(BaseModel):
@@ -52,6 +52,25 @@ class Disabled(BaseModel):
     reason: Literal["asked", "gone", "failing"] = Field(
         description="`asked`: by its owner; `gone`: it answered 410; `failing`: nothing got through for days."
     )
+    origin: str = Field(default="", description="Of plain addresses: the origin that is meant.")
+
+
+class EndpointHealth(BaseModel):
+    """How it goes with what is sent to an endpoint, or to the origin of a plain address."""
+
+    breaker: Literal["closed", "open"] = Field(description="Open: only a probe is sent now and then.")
+    failures: int = Field(ge=0, description="One after the other, with no success in between.")
+    failing_since: datetime | None = None
+    next_probe_at: datetime | None = None
+    parked: int = Field(ge=0, description="Callbacks that wait for it.")
+
+
+class DisabledOrigin(BaseModel):
+    """The origin of plain addresses to which nothing is sent; enabled like an endpoint, by its id."""
+
+    id: str
+    origin: str
+    disabled: Disabled
 
 
 class EndpointStatus(BaseModel):
@@ -67,6 +86,7 @@ class EndpointStatus(BaseModel):
     rate_per_s: float | None
     created_at: datetime
     disabled: Disabled | None = None
+    health: EndpointHealth | None = Field(default=None, description="Left out in lists.")
 
 
 class EndpointSecret(BaseModel):

@@ -66,6 +66,10 @@ class CallbackSettings(EngineSettings):
         description="Encrypts the secrets of endpoints: base64 of 32 bytes, several with a space between. The first "
         "seals, each opens. `corral secret --sealing` makes one.",
     )
+    callback_keep_s: int = Field(
+        default=4 * 24 * 3600, ge=3600, description="How long the attempts of a callback can be looked at."
+    )
+    callback_keep_count: int = Field(default=10_000, ge=10, description="Of how many callbacks of one tenant.")
     sealing_keys_file: Path | None = Field(default=None, description="A file with those keys, one a line.")
 
 

@@ -32,8 +32,7 @@ async def callback_sender(settings: WorkerSettings) -> AsyncIterator[CallbackSen
     Raises:
         Misconfigured: the secret is missing or no secret, or a sealing key is no key.
     """
-    from producers.callbacks.endpoints import Endpoints  # noqa: PLC0415 - see above
-    from worker.adapters.endpoint_callback_sender import EndpointCallbackSender, signing_keys  # noqa: PLC0415 - see above
+    from worker.adapters.endpoint_callback_sender import Desk, EndpointCallbackSender, signing_keys  # noqa: PLC0415 - see above
     from worker.adapters.guarded_http import HttpPost, guarded_client  # noqa: PLC0415 - see above
 
     keys = signing_keys(settings.callback_secret)
@@ -41,7 +40,7 @@ async def callback_sender(settings: WorkerSettings) -> AsyncIterator[CallbackSen
         guarded_client(allow_loopback=settings.allow_loopback) as client,
         connection.patient(settings.redis_url) as redis,
     ):
-        yield EndpointCallbackSender(HttpPost(client), keys, Endpoints.of(settings, redis))
+        yield EndpointCallbackSender(HttpPost(client), keys, Desk.of(settings, redis))
 
 
 @asynccontextmanager

@@ -170,6 +170,7 @@ class CallbackSender(ABC):
 
         Raises:
             CallbackRejected: no connection, no answer in time, or not 2xx.
+            CallbackParked: the endpoint takes nothing now; nothing was sent.
             CallbackRefused: the address may not be reached, or the receiver said 410 Gone.
         """
 

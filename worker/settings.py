@@ -9,6 +9,8 @@ from schemas.settings import PREFIX, CallbackSettings, FileSettings, LogSettings
 from worker.core_count import core_count
 
 _DEFAULT_CONCURRENCY = 20
+# Four times what one endpoint may have at once: one that hangs leaves room for all others.
+_CALLBACKS_AT_ONCE = 100
 MOST_PROCESSES = 256
 
 
@@ -60,5 +62,5 @@ class WorkerSettings(CallbackSettings, FileSettings, LogSettings, DocumentSettin
 
     def concurrency_of(self, queue: str) -> int:
         """Tell how many jobs of a queue may run at once in this process."""
-        default = self.parser_processes if queue == "documents" else _DEFAULT_CONCURRENCY
-        return self.concurrency.get(queue, default)
+        own = {"documents": self.parser_processes, "callbacks": _CALLBACKS_AT_ONCE}
+        return self.concurrency.get(queue, own.get(queue, _DEFAULT_CONCURRENCY))

@@ -13,10 +13,12 @@ from producers.api import openapi, problem
 from producers.api.edge import BodyLimit, HostGuard, Marked
 from producers.api.event_feed import EventFeed
 from producers.api.metrics import ApiMetrics
-from producers.api.routes import endpoint, event, file, fleet, health, job, schedule
+from producers.api.routes import callback, endpoint, event, file, fleet, health, job, schedule
 from producers.api.tenant import Door
 from producers.api.traced import TracedEnqueue, TracedRequests
 from producers.callbacks.endpoints import Endpoints
+from producers.callbacks.gate import Gate
+from producers.callbacks.history import History
 from producers.callbacks.recipients import registered
 from producers.child_process import die_with_parent
 from producers.engine.jobs import Engine
@@ -42,6 +44,7 @@ _ROUTERS = (
     fleet.router,
     schedule.router,
     endpoint.router,
+    callback.router,
     health.router,
 )
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -119,6 +122,8 @@ def _open_engine(app: FastAPI, redis: Redis) -> None:
         tenants=tenants,
     )
     app.state.endpoints = Endpoints.of(settings, redis)
+    app.state.gate = Gate(redis, prefix=settings.queue_prefix)
+    app.state.history = History.of(settings, redis)
     app.state.enqueue = Enqueue(
         app.state.engine,
         idempotency_s=settings.idempotency_s,

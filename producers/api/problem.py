@@ -17,6 +17,8 @@ from producers.api.refusal import BodyInvalid, BodyTooLarge, InternalError, Meth
 from producers.api.request_mark import headers_of_every_answer, request_id
 from producers.callbacks.allow_list import AddressNotAllowed
 from producers.callbacks.endpoints import EndpointLimitReached, EndpointMissing
+from producers.callbacks.history import CallbackMissing
+from producers.callbacks.replay import CallbackNotReplayable
 from producers.callbacks.seal import SealingKeyMissing
 from producers.enqueue import IdempotencyMismatch
 from producers.file_store import FileTooLarge
@@ -42,6 +44,8 @@ STATUS: dict[type[CorralError], HTTPStatus] = {
     AddressNotAllowed: HTTPStatus.FORBIDDEN,
     EndpointMissing: HTTPStatus.NOT_FOUND,
     EndpointLimitReached: HTTPStatus.CONFLICT,
+    CallbackMissing: HTTPStatus.NOT_FOUND,
+    CallbackNotReplayable: HTTPStatus.CONFLICT,
     SealingKeyMissing: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 # What the framework itself refuses.

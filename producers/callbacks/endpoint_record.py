@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict
 
+from producers.callbacks.gate import Target
 from producers.callbacks.seal import Seal
 from producers.callbacks.signing_key import SigningKey
 from schemas.endpoint import Disabled, EndpointStatus, Signature
@@ -40,6 +41,10 @@ class EndpointRecord(BaseModel):
         """Give what its owner may see."""
         facts = self.model_dump(exclude={"keys"})
         return EndpointStatus(**facts, public_key=self.keys[0].public_key, disabled=disabled)
+
+    def target(self, tenant: str) -> Target:
+        """Give what limits and breaker go by."""
+        return Target(tenant, self.id, self.concurrency, self.rate_per_s)
 
     def signing_keys(self, seal: Seal, tenant: str, now: datetime) -> list[SigningKey]:
         """Give the keys that sign at a moment, the newest first.

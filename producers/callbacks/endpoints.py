@@ -1,29 +1,22 @@
-"""The endpoints that tenants have registered, and their secrets.
+"""The endpoints that tenants have registered: who may register which, and their secrets."""
 
-``corral:<prefix>:endpoints:<tenant>``  hash: endpoint id to its record, JSON; its owner is the tenant, and it
-                                        goes with the last endpoint
-``corral:<prefix>:disabled:<tenant>``   hash: endpoint id to why nothing is sent to it, JSON; goes in the same way
-
-So another tenant's endpoint is not there: no look-up can find it.
-"""
-
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Self, cast
-from urllib.parse import quote, unquote
+from typing import Self
 
 from redis.asyncio import Redis
 from ulid import ULID
 
 from producers.callbacks.allow_list import AllowList
 from producers.callbacks.endpoint_record import EndpointRecord, new_key
+from producers.callbacks.endpoint_records import EndpointMissing, EndpointRecords
+from producers.callbacks.gate import Target
 from producers.callbacks.seal import Seal
 from producers.callbacks.signing_key import SigningKey
-from producers.engine.jobs import answering
 from schemas.endpoint import (
-    Disabled,
+    DisabledOrigin,
     EndpointChange,
     EndpointRequest,
     EndpointSecret,
@@ -33,19 +26,9 @@ from schemas.endpoint import (
 from schemas.errors import Permanent
 from schemas.settings import CallbackSettings
 
+__all__ = ["EndpointLimitReached", "EndpointMissing", "Endpoints"]
+
 _MOST = 100
-_LONGEST_ID = 64
-_REPLACE = """
-if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
-return 1
-"""
-
-
-class EndpointMissing(Permanent):
-    """This tenant has no such endpoint. Remedy: see ``GET /v1/endpoints``."""
-
-    code = "endpoint_missing"
 
 
 class EndpointLimitReached(Permanent):
@@ -56,10 +39,13 @@ class EndpointLimitReached(Permanent):
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Keeps endpoints. Every method raises EngineUnavailable when the server does not answer."""
+    """Keeps endpoints.
 
-    redis: Redis
-    prefix: str
+    Every method raises EngineUnavailable when the server does not answer, and one that names an endpoint
+    raises EndpointMissing when the tenant has none of that id.
+    """
+
+    records: EndpointRecords
     seal: Seal
     allow: AllowList
     clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
@@ -71,7 +57,8 @@ class Endpoints:
         Raises:
             Misconfigured: a sealing key is no key, or an address that is allowed is no address.
         """
-        return cls(redis, settings.queue_prefix, Seal.of(settings), AllowList.of(settings.callback_allow))
+        records = EndpointRecords(redis, settings.queue_prefix)
+        return cls(records, Seal.of(settings), AllowList.of(settings.callback_allow))
 
     async def add(self, tenant: str, request: EndpointRequest) -> NewEndpoint:
         """Register an endpoint; its secret is in this answer and in no other.
@@ -82,48 +69,41 @@ class Endpoints:
             SealingKeyMissing: its secret could not be kept.
         """
         self.allow.check(tenant, str(request.url))
-        async with answering():
-            if await self.redis.hlen(self._home(tenant)) >= _MOST:
-                raise EndpointLimitReached(f"the tenant has {_MOST} endpoints; delete one that is not used")
+        if await self.records.count(tenant) >= _MOST:
+            raise EndpointLimitReached(f"the tenant has {_MOST} endpoints; delete one that is not used")
         endpoint_id = f"ep_{str(ULID()).lower()}"
         key, stored = new_key(self.seal, tenant, endpoint_id, request.signature)
-        record = EndpointRecord(
-            id=endpoint_id, **request.model_dump(mode="json"), created_at=self.clock(), keys=(stored,)
-        )
-        async with answering():
-            await self.redis.hset(self._home(tenant), endpoint_id, record.model_dump_json())
+        facts = request.model_dump(mode="json")
+        record = EndpointRecord(id=endpoint_id, **facts, created_at=self.clock(), keys=(stored,))
+        await self.records.put(tenant, record)
         return NewEndpoint(**record.status(None).model_dump(), secret=_shown(key))
 
-    async def find(self, tenant: str, endpoint_id: str) -> EndpointRecord:
-        """Give an endpoint's record.
-
-        Raises:
-            EndpointMissing: this tenant has none of that id.
-        """
-        return EndpointRecord.model_validate_json(await self._text(tenant, endpoint_id))
-
     async def get(self, tenant: str, endpoint_id: str) -> EndpointStatus:
-        """Give an endpoint as it is now.
-
-        Raises:
-            EndpointMissing: this tenant has none of that id.
-        """
-        return (await self.find(tenant, endpoint_id)).status(await self.disabled(tenant, endpoint_id))
+        """Give an endpoint as it is now."""
+        record = await self.records.find(tenant, endpoint_id)
+        return record.status((await self.records.disabled(tenant)).get(endpoint_id))
 
     async def all(self, tenant: str) -> list[EndpointStatus]:
         """Give the tenant's endpoints, the oldest first."""
-        async with answering():
-            found = await cast("Awaitable[dict[str, str]]", self.redis.hgetall(self._home(tenant)))
-            why = await cast("Awaitable[dict[str, str]]", self.redis.hgetall(self._off(tenant)))
-        off = {endpoint_id: Disabled.model_validate_json(text) for endpoint_id, text in why.items()}
-        records = [EndpointRecord.model_validate_json(text) for _, text in sorted(found.items())]
-        return [record.status(off.get(record.id)) for record in records]
+        off = await self.records.disabled(tenant)
+        return [record.status(off.get(record.id)) for record in await self.records.all(tenant)]
+
+    async def origins(self, tenant: str) -> list[DisabledOrigin]:
+        """Give the origins of plain addresses to which nothing is sent."""
+        off = (await self.records.disabled(tenant)).items()
+        return [DisabledOrigin(id=one, origin=why.origin, disabled=why) for one, why in sorted(off) if why.origin]
+
+    async def target(self, tenant: str, endpoint_id: str) -> Target:
+        """Give what limits and breaker go by, of an endpoint or of a disabled origin."""
+        why = (await self.records.disabled(tenant)).get(endpoint_id)
+        if why is not None and why.origin:
+            return Target(tenant, endpoint_id, origin=why.origin)
+        return (await self.records.find(tenant, endpoint_id)).target(tenant)
 
     async def change(self, tenant: str, endpoint_id: str, change: EndpointChange) -> EndpointStatus:
         """Change what the request names; callbacks that wait go by what is new.
 
         Raises:
-            EndpointMissing: this tenant has none of that id.
             AddressNotAllowed: the operator does not let this tenant call the new address.
         """
         wanted = change.model_dump(mode="json", exclude_unset=True)
@@ -131,39 +111,25 @@ class Endpoints:
         wanted = {name: value for name, value in wanted.items() if value is not None or name == "rate_per_s"}
         if change.url is not None:
             self.allow.check(tenant, str(change.url))
-        await self._replace(tenant, endpoint_id, lambda record: record.model_copy(update=wanted))
+        await self.records.replace(tenant, endpoint_id, lambda record: record.model_copy(update=wanted))
         return await self.get(tenant, endpoint_id)
-
-    async def remove(self, tenant: str, endpoint_id: str) -> None:
-        """Delete an endpoint; callbacks that wait for it fail.
-
-        Raises:
-            EndpointMissing: this tenant has none of that id.
-        """
-        async with answering():
-            pipe = self.redis.pipeline(transaction=True)
-            pipe.hdel(self._home(tenant), endpoint_id)
-            pipe.hdel(self._off(tenant), endpoint_id)
-            removed, _ = await pipe.execute()
-        if not removed:
-            raise _missing(endpoint_id)
 
     async def rotate(self, tenant: str, endpoint_id: str, overlap_s: float) -> EndpointSecret:
         """Give an endpoint a new secret; for ``overlap_s`` callbacks are signed by the former one as well.
 
         Raises:
-            EndpointMissing: this tenant has none of that id.
             SealingKeyMissing: the new secret could not be kept.
         """
         until = self.clock() + timedelta(seconds=overlap_s)
-        key, stored = new_key(self.seal, tenant, endpoint_id, (await self.find(tenant, endpoint_id)).signature)
+        signature = (await self.records.find(tenant, endpoint_id)).signature
+        key, stored = new_key(self.seal, tenant, endpoint_id, signature)
 
         def rotated(record: EndpointRecord) -> EndpointRecord:
             # Two signatures at the most: a secret that is rotated twice in a row is not to be trusted any more.
             former = record.keys[0].model_copy(update={"until": until})
             return record.model_copy(update={"keys": (stored, *((former,) if overlap_s else ()))})
 
-        await self._replace(tenant, endpoint_id, rotated)
+        await self.records.replace(tenant, endpoint_id, rotated)
         return EndpointSecret(secret=_shown(key), public_key=key.public, previous_until=until if overlap_s else None)
 
     async def reseal(self) -> int:
@@ -172,20 +138,13 @@ class Endpoints:
         Raises:
             SealingKeyMissing: a secret's own key is not here.
         """
-        home = f"corral:{self.prefix}:endpoints:"
-        async with answering():
-            tenants = [unquote(str(key).removeprefix(home)) async for key in self.redis.scan_iter(match=f"{home}*")]
         count = 0
-        for tenant in tenants:
-            async with answering():
-                found = await cast("Awaitable[dict[str, str]]", self.redis.hgetall(self._home(tenant)))
-            for endpoint_id, text in found.items():
-                keys = EndpointRecord.model_validate_json(text).keys
-                if stale := sum(not self.seal.is_newest(key.sealed) for key in keys):
+        for tenant in await self.records.tenants():
+            for record in await self.records.all(tenant):
+                if stale := sum(not self.seal.is_newest(key.sealed) for key in record.keys):
                     count += stale
-                    await self._replace(
-                        tenant, endpoint_id, partial(EndpointRecord.resealed, seal=self.seal, tenant=tenant)
-                    )
+                    resealed = partial(EndpointRecord.resealed, seal=self.seal, tenant=tenant)
+                    await self.records.replace(tenant, record.id, resealed)
         return count
 
     def signing_keys(self, tenant: str, record: EndpointRecord) -> Sequence[SigningKey]:
@@ -196,42 +155,7 @@ class Endpoints:
         """
         return record.signing_keys(self.seal, tenant, self.clock())
 
-    async def disabled(self, tenant: str, endpoint_id: str) -> Disabled | None:
-        """Tell why nothing is sent to an endpoint; None when it is enabled."""
-        async with answering():
-            text = await cast("Awaitable[str | None]", self.redis.hget(self._off(tenant), endpoint_id))
-        return Disabled.model_validate_json(text) if text else None
-
-    async def _replace(
-        self, tenant: str, endpoint_id: str, changed: Callable[[EndpointRecord], EndpointRecord]
-    ) -> None:
-        # Two changes at once must not undo each other: the later one starts anew from what the other wrote.
-        written = 0
-        while not written:
-            text = await self._text(tenant, endpoint_id)
-            new = changed(EndpointRecord.model_validate_json(text)).model_dump_json()
-            async with answering():
-                keys = (self._home(tenant), endpoint_id, text, new)
-                written = await cast("Awaitable[int]", self.redis.eval(_REPLACE, 1, *keys))
-
-    async def _text(self, tenant: str, endpoint_id: str) -> str:
-        async with answering():
-            text = await cast("Awaitable[str | None]", self.redis.hget(self._home(tenant), endpoint_id))
-        if text is None:
-            raise _missing(endpoint_id)
-        return text
-
-    def _home(self, tenant: str) -> str:
-        return f"corral:{self.prefix}:endpoints:{quote(tenant, safe='')}"
-
-    def _off(self, tenant: str) -> str:
-        return f"corral:{self.prefix}:disabled:{quote(tenant, safe='')}"
-
 
 def _shown(key: SigningKey) -> str | None:
     # A private key has no business outside: its receiver needs the public one.
     return key.text if key.public is None else None
-
-
-def _missing(endpoint_id: str) -> EndpointMissing:
-    return EndpointMissing(f"there is no endpoint {endpoint_id[:_LONGEST_ID]!r}")

@@ -27,7 +27,7 @@ def registered(endpoints: Endpoints) -> Recipients:
             endpoints.allow.check(tenant, str(callback.url))
             return
         try:
-            await endpoints.find(tenant, callback.endpoint)
+            await endpoints.records.find(tenant, callback.endpoint)
         except EndpointMissing as error:
             raise PayloadInvalid(f"callback.endpoint: {error}") from error
 

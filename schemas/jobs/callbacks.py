@@ -26,6 +26,10 @@ DELAYS_S = (
 )
 
 
+# Of a callback that somebody wants sent again: soon known, and never a herd.
+REPLAY_RETRY = RetrySchedule(DELAYS_S[:2])
+
+
 class DeliverCallback(BaseModel):
     """Tell a receiver how a job ended."""
 
@@ -34,6 +38,9 @@ class DeliverCallback(BaseModel):
     job_id: str
     kind: str
     callback: Callback
+    replay_of: str | None = Field(
+        default=None, description="The callback that somebody wants sent again; its id stays."
+    )
 
 
 class PingEndpoint(BaseModel):

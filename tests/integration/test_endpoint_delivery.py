@@ -6,26 +6,20 @@ import pytest
 from pydantic import HttpUrl
 from standardwebhooks.webhooks import Webhook
 
-from corral.stack import new_secret
 from producers.callbacks.endpoints import Endpoints
-from producers.engine.jobs import NewJob
-from schemas import job_id as ids
 from schemas.endpoint import EndpointChange, EndpointRequest, NewEndpoint
-from schemas.envelope import Callback, Envelope, EventType
+from schemas.envelope import Callback, EventType
 from schemas.job_status import JobState
-from schemas.jobs.callbacks import PING, DeliverCallback, PingEndpoint
-from tests.integration.test_callbacks import CALLBACKS, SOON
+from schemas.jobs.callbacks import PING, PingEndpoint
 from tests.support.callback_sender import callback_sender, endpoints_of
-from tests.support.fleet import QUEUE, Fleet, Trial, entry, spec, succeed
+from tests.support.callbacks import CALLBACKS, PINGS, SECRET, tell
+from tests.support.fleet import Fleet, entry, succeed
 from tests.support.http_receiver import Answer, HttpReceiver, receiving
 from tests.support.until import until
 from worker.adapters.engine_job_reader import EngineJobReader
-from worker.handlers.callbacks import ping
 from worker.ports import CallbackSender, JobReader
-from worker.registry import Entry
 
 ACME = "acme"
-PINGS = Entry(PING, ping.handle, frozenset(ping.PORTS))
 
 
 @pytest.fixture
@@ -44,7 +38,7 @@ def endpoints(fleet: Fleet) -> Endpoints:
 @pytest.fixture
 async def ports(fleet: Fleet) -> AsyncIterator[dict[type, object]]:
     """What the handlers need, as the product opens it."""
-    async with callback_sender(fleet, new_secret()) as sender:
+    async with callback_sender(fleet, SECRET) as sender:
         yield {CallbackSender: sender, JobReader: EngineJobReader(fleet.engine)}
 
 
@@ -52,16 +46,6 @@ async def registered(endpoints: Endpoints, receiver: HttpReceiver, *events: Even
     """Register the receiver."""
     request = EndpointRequest(url=HttpUrl(receiver.url), **({"events": events} if events else {}))
     return await endpoints.add(ACME, request)
-
-
-async def tell(fleet: Fleet, callback: Callback, tenant: str = ACME) -> str:
-    """Add a job with a callback, as the API does; give the callback's id."""
-    job_id = ids.new(QUEUE)
-    callback_id = f"callbacks_{job_id.partition('_')[2]}"
-    notice = DeliverCallback(job_id=job_id, kind=spec().kind, callback=callback)
-    parent = NewJob(callback_id, SOON, Envelope(tenant=tenant).wrap(notice))
-    await fleet.engine.add(NewJob(job_id, spec(), Envelope(tenant=tenant).wrap(Trial()), parent))
-    return callback_id
 
 
 async def test_an_endpoint_is_told_under_its_own_secret(
@@ -121,7 +105,7 @@ async def test_a_callback_to_a_deleted_endpoint_fails_for_good(
     """Nobody is there to hear it."""
     new = await registered(endpoints, receiver)
     callback_id = await tell(fleet, Callback(endpoint=new.id))
-    await endpoints.remove(ACME, new.id)
+    await endpoints.records.remove(ACME, new.id)
     async with fleet.worker(entry(succeed), CALLBACKS, ports=ports):
         job = await fleet.ended(callback_id)
     assert job.status.error is not None
@@ -132,7 +116,7 @@ async def test_an_address_that_is_not_the_tenants_is_not_called(fleet: Fleet, re
     """Also when nobody asked as the job was added."""
     callback_id = await tell(fleet, Callback(url=HttpUrl(receiver.url)))
     allow = {ACME: ["https://hooks.example.com"]}
-    async with callback_sender(fleet, new_secret(), callback_allow=allow) as sender:
+    async with callback_sender(fleet, SECRET, callback_allow=allow) as sender:
         ports: dict[type, object] = {CallbackSender: sender, JobReader: EngineJobReader(fleet.engine)}
         async with fleet.worker(entry(succeed), CALLBACKS, ports=ports):
             job = await fleet.ended(callback_id)
@@ -145,7 +129,7 @@ async def test_a_worker_without_the_key_loses_nothing(
     """It tries again later; another worker, or this one with its key, delivers."""
     new = await registered(endpoints, receiver)
     callback_id = await tell(fleet, Callback(endpoint=new.id))
-    async with callback_sender(fleet, new_secret(), sealing_keys=None) as keyless:
+    async with callback_sender(fleet, SECRET, sealing_keys=None) as keyless:
         without: dict[type, object] = {CallbackSender: keyless, JobReader: EngineJobReader(fleet.engine)}
         async with fleet.worker(entry(succeed), CALLBACKS, ports=without):
             await until(lambda: attempted(fleet, callback_id))

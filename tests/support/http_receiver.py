@@ -44,11 +44,15 @@ class HttpReceiver:
     answers: list[Answer] = field(default_factory=list)
     sent_bytes: int = 0
     connections: int = 0
+    most_at_once: int = 0
+    _at_once: int = 0
     keeps_alive: bool = False
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection."""
         self.connections += 1
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
         try:
             await self._answer(reader, writer)
             while self.keeps_alive:
@@ -56,6 +60,7 @@ class HttpReceiver:
         except (ConnectionError, asyncio.IncompleteReadError):
             return  # the other side has had enough
         finally:
+            self._at_once -= 1
             writer.close()
             with suppress(ConnectionError):
                 await writer.wait_closed()

@@ -10,8 +10,16 @@ from producers.api.engine_time import engine_time
 from producers.api.tenant import Operator, Tenant
 from producers.audit import Audit
 from producers.callbacks.endpoints import Endpoints
+from producers.callbacks.gate import Gate, Target
 from producers.enqueue import Enqueue, Order
-from schemas.endpoint import EndpointChange, EndpointRequest, EndpointSecret, EndpointStatus, NewEndpoint
+from schemas.endpoint import (
+    DisabledOrigin,
+    EndpointChange,
+    EndpointRequest,
+    EndpointSecret,
+    EndpointStatus,
+    NewEndpoint,
+)
 from schemas.jobs.callbacks import PING, PingEndpoint
 
 router = APIRouter(
@@ -32,9 +40,10 @@ _DAY_S = 24 * 3600
 
 
 class EndpointList(BaseModel):
-    """The tenant's endpoints."""
+    """The tenant's endpoints, and the origins of plain addresses to which nothing is sent."""
 
     endpoints: list[EndpointStatus]
+    origins: list[DisabledOrigin]
 
 
 class Rotation(BaseModel):
@@ -76,7 +85,8 @@ async def add_endpoint(body: EndpointRequest, request: Request, response: Respon
 async def list_endpoints(request: Request, tenant: Tenant) -> EndpointList:
     """Give the tenant's endpoints, the oldest first."""
     async with engine_time(request):
-        return EndpointList(endpoints=await _endpoints(request).all(tenant))
+        endpoints = _endpoints(request)
+        return EndpointList(endpoints=await endpoints.all(tenant), origins=await endpoints.origins(tenant))
 
 
 @router.post("/v1/endpoints/reseal", responses={403: {"description": "Only the operator may."}})
@@ -93,7 +103,9 @@ async def reseal_endpoints(request: Request, by: Operator) -> Resealed:
 async def endpoint_status(endpoint_id: EndpointId, request: Request, tenant: Tenant) -> EndpointStatus:
     """Tell where an endpoint is, and whether callbacks get there."""
     async with engine_time(request):
-        return await _endpoints(request).get(tenant, endpoint_id)
+        found = await _endpoints(request).get(tenant, endpoint_id)
+        health = await _gate(request).health(Target(tenant, endpoint_id))
+    return found.model_copy(update={"health": health})
 
 
 @router.patch("/v1/endpoints/{endpoint_id}", responses={**_MISSING, 403: _REFUSED[403]})
@@ -114,7 +126,7 @@ async def change_endpoint(
 async def delete_endpoint(endpoint_id: EndpointId, request: Request, tenant: Tenant) -> None:
     """Delete an endpoint. Callbacks that wait for it fail; to keep them, disable it."""
     async with engine_time(request):
-        await _endpoints(request).remove(tenant, endpoint_id)
+        await _endpoints(request).records.remove(tenant, endpoint_id)
 
 
 @router.post("/v1/endpoints/{endpoint_id}/secret/rotate", responses=_MISSING)
@@ -126,14 +138,37 @@ async def rotate_secret(
         return await _endpoints(request).rotate(tenant, endpoint_id, (body or Rotation()).overlap_s)
 
 
+@router.post("/v1/endpoints/{endpoint_id}/disable", responses=_MISSING)
+async def disable_endpoint(endpoint_id: EndpointId, request: Request, tenant: Tenant) -> EndpointStatus:
+    """Have nothing sent to an endpoint. Its callbacks wait, for 30 days at the most."""
+    async with engine_time(request):
+        record = await _endpoints(request).records.find(tenant, endpoint_id)
+        await _gate(request).disable(record.target(tenant))
+        return await _endpoints(request).get(tenant, endpoint_id)
+
+
+@router.post(
+    "/v1/endpoints/{endpoint_id}/enable", status_code=HTTPStatus.NO_CONTENT, response_class=Response, responses=_MISSING
+)
+async def enable_endpoint(endpoint_id: EndpointId, request: Request, tenant: Tenant) -> None:
+    """Have an endpoint, or a disabled origin, sent its callbacks again, the oldest first."""
+    async with engine_time(request):
+        await _gate(request).enable(await _endpoints(request).target(tenant, endpoint_id))
+
+
 @router.post("/v1/endpoints/{endpoint_id}/ping", status_code=HTTPStatus.ACCEPTED, responses=_MISSING)
 async def ping_endpoint(endpoint_id: EndpointId, request: Request, tenant: Tenant) -> Pinged:
     """Send an event `endpoint.ping` to an endpoint, once, also when it is disabled."""
     enqueue: Enqueue = request.app.state.enqueue
     async with engine_time(request):
-        found = await _endpoints(request).find(tenant, endpoint_id)
+        found = await _endpoints(request).records.find(tenant, endpoint_id)
         accepted = await enqueue(Order(PING, PingEndpoint(endpoint=found.id), tenant))
     return Pinged(callback=accepted.job_id)
+
+
+def _gate(request: Request) -> Gate:
+    gate: Gate = request.app.state.gate
+    return gate
 
 
 def _endpoints(request: Request) -> Endpoints:

@@ -6,7 +6,7 @@ from schemas.callback_event import CallbackEvent, EndedJob
 from schemas.envelope import EventType
 from schemas.errors import JobError, Retryable
 from schemas.job_status import JobRecord, JobState
-from schemas.jobs.callbacks import DELIVER, DeliverCallback, DeliveredCallback
+from schemas.jobs.callbacks import DELIVER, REPLAY_RETRY, DeliverCallback, DeliveredCallback
 from worker.ports import CallbackSender, JobContext, JobReader, Notice
 
 PORTS = (CallbackSender, JobReader)
@@ -29,20 +29,21 @@ class JobUnfinished(Retryable):
 
 
 async def handle(payload: DeliverCallback, job: JobContext) -> DeliveredCallback:
-    """Send one callback. Its id is this job's, so every try carries the same one.
+    """Send one callback. Its id is this job's, or that of the callback it replays: every try carries the same one.
 
     Safe to repeat: a receiver knows a repetition by its ``webhook-id``.
 
     Raises:
         CallbackRejected: the receiver did not take it; worth another attempt.
+        CallbackParked: its endpoint takes nothing now; no attempt.
         CallbackRefused: the address is not public or gone; never worth one.
         JobUnfinished: the job has not ended, though the engine says so; worth another attempt.
     """
     event = _event(payload, await job.use(JobReader).read(payload.job_id))
     if event.type not in payload.callback.events:
-        return DeliveredCallback(webhook_id=job.id, type=event.type, sent=False)
+        return DeliveredCallback(webhook_id=payload.replay_of or job.id, type=event.type, sent=False)
     notice = Notice(
-        id=job.id,
+        id=payload.replay_of or job.id,
         tenant=job.tenant,
         callback=payload.callback,
         event=event.type,
@@ -51,7 +52,8 @@ async def handle(payload: DeliverCallback, job: JobContext) -> DeliveredCallback
         job_id=payload.job_id,
         kind=payload.kind,
         carrier_id=job.id,
-        last=job.attempt >= DELIVER.retry.attempts,
+        on_request=payload.replay_of is not None,
+        last=job.attempt >= (REPLAY_RETRY if payload.replay_of else DELIVER.retry).attempts,
     )
     receipt = await job.use(CallbackSender).send(notice)
     sent = {"status": receipt.status, "latency_s": receipt.latency_s} if receipt else {}

@@ -15,6 +15,7 @@ async def handle(payload: PingEndpoint, job: JobContext) -> DeliveredCallback:
 
     Raises:
         CallbackRejected: the receiver did not take it.
+        CallbackParked: the endpoint has as many callbacks as it may; the ping waits.
         CallbackRefused: the endpoint is no more, its address may not be reached, or it answered 410.
     """
     event = PingEvent(timestamp=datetime.now(UTC), data={"endpoint": payload.endpoint})
