@@ -2,8 +2,10 @@
 
 import click
 
+from corral.commands.callback import callback
 from corral.commands.doctor import doctor
 from corral.commands.document import doc
+from corral.commands.endpoint import endpoint
 from corral.commands.job import enqueue, job
 from corral.commands.queue import audit, queue
 from corral.commands.schedule import schedule
@@ -18,5 +20,5 @@ def main() -> None:
     """Put jobs into queues; workers do them and call back."""
 
 
-for command in (demo, dev, doc, enqueue, job, schedule, doctor, secret, queue, worker, audit):
+for command in (demo, dev, doc, enqueue, job, schedule, endpoint, callback, doctor, secret, queue, worker, audit):
     main.add_command(command)

@@ -12,7 +12,7 @@ from pydantic_core import to_json
 
 from schemas.settings import LogSettings
 
-_SECRET_FIELD = re.compile(r"secret|token|password|authorization|api_key", re.IGNORECASE)
+_SECRET_FIELD = re.compile(r"secret|token|password|authorization|api_key|sealing_key", re.IGNORECASE)
 # No part reaches beyond a string of JSON: it is looked for in the line as it will be written.
 _SECRET_TEXT = re.compile(
     r"""whs(?:ec|k)_[A-Za-z0-9+/=]+|(?i:(?<=Bearer ))[^\s"\\]+|(?<=://)[^/\s:@"]*:[^/\s@"]+(?=@)"""

@@ -8,6 +8,7 @@ All run out with their time to live.
 """
 
 import json
+import math
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from itertools import chain
@@ -24,7 +25,6 @@ from schemas.settings import CallbackSettings
 _TRIES = 20
 _LONGEST_ID = 128
 _LOOK_AT_ONCE = 200
-_LOOK_AT_MOST = 2_000
 
 # KEYS: the callback, its tries, the tenant's index. ARGV: id, time in s, keep by age and by number, tries kept,
 # the attempt or "", what the other callbacks' keys begin with, whether its state stays; then the fields.
@@ -67,6 +67,7 @@ class History:
     prefix: str
     keep_s: int
     keep_count: int
+    look_at_most: int = 2_000
 
     @classmethod
     def of(cls, settings: CallbackSettings, redis: Redis) -> Self:
@@ -113,42 +114,45 @@ class History:
     async def page(self, tenant: str, wanted: CallbackFilter) -> CallbackPage:
         """Give the callbacks that are meant, the one updated last first.
 
-        A page looks at 2,000 callbacks at the most, so it may have fewer than asked for, and a next one.
+        A page looks at ``look_at_most`` callbacks, so it may have fewer than asked for, and a next one.
         """
         found: list[CallbackStatus] = []
-        seen, last = wanted.cursor, ""
-        for _ in range(_LOOK_AT_MOST // _LOOK_AT_ONCE):
-            chunk = await self._chunk(tenant, wanted, seen)
-            for at, status in chunk:
-                seen = last = f"{at!r}:{status.id}"
-                if wanted.matches(status):
+        seen = wanted.cursor or ""
+        for _ in range(self.look_at_most // _LOOK_AT_ONCE):
+            rows, more = await self._rows(tenant, wanted, seen)
+            for (callback_id, at), status in zip(rows, await self._read(tenant, rows), strict=True):
+                seen = f"{at!r}:{callback_id}"
+                if status is not None and wanted.matches(status):
                     found.append(status)
                 if len(found) == wanted.limit:
-                    return CallbackPage(callbacks=found, next=last)
-            if not chunk:
+                    return CallbackPage(callbacks=found, next=seen)
+            if not more:
                 return CallbackPage(callbacks=found)
-        return CallbackPage(callbacks=found, next=last)
+        return CallbackPage(callbacks=found, next=seen)
 
-    async def _chunk(self, tenant: str, wanted: CallbackFilter, seen: str | None) -> list[tuple[float, CallbackStatus]]:
-        most = wanted.until.timestamp() if wanted.until else float("inf")
-        least = wanted.since.timestamp() if wanted.since else float("-inf")
-        at, _, last_id = (seen or "").partition(":")
-        most = min(most, _score(at))
+    async def _rows(self, tenant: str, wanted: CallbackFilter, seen: str) -> tuple[list[tuple[str, float]], bool]:
+        """Give the next callbacks with the time of each, and whether there may be more."""
+        at, _, last_id = seen.partition(":")
+        most = min(wanted.until.timestamp() if wanted.until else math.inf, _score(at))
+        least = wanted.since.timestamp() if wanted.since else -math.inf
         async with answering():
             found = await self.redis.zrevrangebyscore(
-                self._index(tenant), most, least, start=0, num=_LOOK_AT_ONCE + 1, withscores=True
+                self._index(tenant), most, least, start=0, num=_LOOK_AT_ONCE, withscores=True
             )
-            rows = cast("list[tuple[str, float]]", found)
-            # Of the same moment, those behind the last one that was seen.
-            ids = [(one, score) for one, score in rows if not last_id or (score, one) < (_score(at), last_id)]
-            pipe = self.redis.pipeline(transaction=False)
-            for callback_id, _ in ids:
-                pipe.hgetall(self._home(callback_id))
-            hashes = await pipe.execute() if ids else []
+        rows = cast("list[tuple[str, float]]", found)
+        # Of the same moment, those behind the last one that was seen.
+        ahead = [(one, score) for one, score in rows if not last_id or (score, one) < (_score(at), last_id)]
+        return ahead, len(rows) == _LOOK_AT_ONCE
+
+    async def _read(self, tenant: str, rows: list[tuple[str, float]]) -> list[CallbackStatus | None]:
+        pipe = self.redis.pipeline(transaction=False)
+        for callback_id, _ in rows:
+            pipe.hgetall(self._home(callback_id))
+        async with answering():
+            hashes = await pipe.execute() if rows else []
         return [
-            (score, _status(callback_id, fields))
-            for (callback_id, score), fields in zip(ids, hashes, strict=True)
-            if fields.get("tenant") == tenant
+            _status(callback_id, fields) if fields.get("tenant") == tenant else None
+            for (callback_id, _), fields in zip(rows, hashes, strict=True)
         ]
 
     def _home(self, callback_id: str) -> str:
@@ -159,10 +163,12 @@ class History:
 
 
 def _score(text: str) -> float:
+    # A cursor is the caller's text: what is no moment begins at the newest.
     try:
-        return float(text) if text else float("inf")
+        score = float(text)
     except ValueError:
-        return float("inf")
+        return math.inf
+    return score if math.isfinite(score) else math.inf
 
 
 def _status(callback_id: str, fields: dict[str, str]) -> CallbackStatus:
