@@ -22,7 +22,7 @@ from urllib.parse import quote
 from redis.asyncio import Redis
 
 from producers.engine.jobs import answering
-from producers.engine.promotion import promote
+from producers.engine.promotion import Promotion
 from schemas.endpoint import DEFAULT_CONCURRENCY, Disabled, EndpointHealth
 from schemas.jobs.callbacks import DELIVER
 
@@ -104,6 +104,7 @@ class Gate:
         self._prefix = prefix
         self._breaker = breaker
         self._clock = clock
+        self._promote = Promotion(redis, prefix=prefix, queue=DELIVER.queue)
         shared = (_SCRIPTS / "gate.lua").read_text()
         self._enter: Any = redis.register_script(shared + (_SCRIPTS / "gate_enter.lua").read_text())
         self._leave: Any = redis.register_script(shared + (_SCRIPTS / "gate_leave.lua").read_text())
@@ -165,7 +166,7 @@ class Gate:
         keys, shared = self._shared(target, job_id)
         async with answering():
             change, *released = await self._leave(keys, [*shared, *learnt, *limits, _RESERVED_S])
-            await promote(self._redis, self._prefix, DELIVER.queue, released)
+            await self._promote(released)
         return cast("Change", change)
 
     def _delay_s(self, target: Target, reason: Reason, wait_s: float, rank: int) -> float:

@@ -69,6 +69,8 @@ DELIVER = JobSpec(
     result=DeliveredCallback,
     timeout_s=60,
     retry=RetrySchedule(DELAYS_S, jitter=0.2),
+    # Whatever kills workers, it is not the callback, and its receiver must hear.
+    crashes=1_000,
     internal=True,
 )
 

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from producers.callbacks.gate import Breaker, Gate, Target
 from producers.callbacks.origin import origin_id, origin_of
-from producers.engine.promotion import promote
+from producers.engine.promotion import Promotion
 from schemas.endpoint import EndpointRequest
 from schemas.envelope import Callback
 from schemas.job_spec import RetrySchedule
@@ -140,10 +140,11 @@ async def test_while_the_breaker_is_open_attempts_are_not_used_up(scene: Scene) 
     target = await scene.registered()
     (added,) = await scene.tell(target, 1)
     await scene.desk.gate.disable(target)
+    promote = Promotion(scene.fleet.redis, prefix="bull", queue="callbacks")
     async with scene.fleet.worker(CALLBACKS, ports=scene.ports):
         for _ in range(12):
             await until(lambda: scene.fleet.redis.zscore("bull:callbacks:delayed", added))
-            await promote(scene.fleet.redis, "bull", "callbacks", [added])
+            await promote([added])
         await until(lambda: scene.fleet.redis.zscore("bull:callbacks:delayed", added))
         await scene.desk.gate.enable(target)
         assert (await scene.fleet.ended(added)).status.state is JobState.COMPLETED
