@@ -112,15 +112,24 @@ async def test_a_callback_to_a_deleted_endpoint_fails_for_good(
     assert "there is no endpoint" in job.status.error.message
 
 
-async def test_an_address_that_is_not_the_tenants_is_not_called(fleet: Fleet, receiver: HttpReceiver) -> None:
-    """Also when nobody asked as the job was added."""
-    callback_id = await tell(fleet, Callback(url=HttpUrl(receiver.url)))
+@pytest.mark.parametrize("registered_before", [False, True])
+async def test_an_address_that_is_not_the_tenants_is_not_called(
+    fleet: Fleet,
+    endpoints: Endpoints,
+    receiver: HttpReceiver,
+    registered_before: bool,  # noqa: FBT001 - a case
+) -> None:
+    """Also when nobody asked as the job was added, or the list has become shorter since."""
+    plain = Callback(url=HttpUrl(receiver.url))
+    callback = Callback(endpoint=(await registered(endpoints, receiver)).id) if registered_before else plain
+    callback_id = await tell(fleet, callback)
     allow = {ACME: ["https://hooks.example.com"]}
     async with callback_sender(fleet, SECRET, callback_allow=allow) as sender:
         ports: dict[type, object] = {CallbackSender: sender, JobReader: EngineJobReader(fleet.engine)}
         async with fleet.worker(entry(succeed), CALLBACKS, ports=ports):
             job = await fleet.ended(callback_id)
-    assert (job.status.state, receiver.requests) == (JobState.FAILED, [])
+    assert job.status.error is not None
+    assert (job.status.error.code, receiver.requests) == ("callback_refused", [])
 
 
 async def test_a_worker_without_the_key_loses_nothing(

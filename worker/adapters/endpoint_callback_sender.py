@@ -130,18 +130,19 @@ class EndpointCallbackSender(CallbackSender):
         callback, endpoints = notice.callback, self._desk.endpoints
         try:
             if callback.endpoint is None:
-                url = str(callback.url)
-                # Whoever adds jobs past the API has been asked by nobody yet.
-                endpoints.allow.check(notice.tenant, url)
-                origin = origin_of(url)
-                return Destination(url, Target(notice.tenant, origin_id(origin), origin=origin), self._keys)
-            record = await endpoints.records.find(notice.tenant, callback.endpoint)
-            keys = endpoints.signing_keys(notice.tenant, record)
-            return Destination(record.url, record.target(notice.tenant), keys, record.events)
+                origin = origin_of(str(callback.url))
+                to = Destination(str(callback.url), Target(notice.tenant, origin_id(origin), origin=origin), self._keys)
+            else:
+                record = await endpoints.records.find(notice.tenant, callback.endpoint)
+                keys = endpoints.signing_keys(notice.tenant, record)
+                to = Destination(record.url, record.target(notice.tenant), keys, record.events)
+            # Whoever adds jobs past the API has been asked by nobody yet, and a list may have changed since.
+            endpoints.allow.check(notice.tenant, to.url)
         except (AddressNotAllowed, EndpointMissing) as error:
             raise CallbackRefused(str(error)) from error
         except SealingKeyMissing as error:
             raise CallbackRejected(str(error)) from error
+        return to
 
     async def _parked(self, notice: Notice, to: Destination, found: Parked) -> CorralError:
         if (datetime.now(UTC) - notice.at).total_seconds() > _LONGEST_PARKED_S:
