@@ -2,8 +2,10 @@
 
 import click
 
+from corral.commands.callback import callback
 from corral.commands.doctor import doctor
 from corral.commands.document import doc
+from corral.commands.endpoint import endpoint
 from corral.commands.job import enqueue, job
 from corral.commands.listen import listen
 from corral.commands.queue import audit, queue
@@ -19,5 +21,20 @@ def main() -> None:
     """Put jobs into queues; workers do them and call back."""
 
 
-for command in (demo, dev, doc, enqueue, job, listen, schedule, doctor, secret, queue, worker, audit):
+for command in (
+    demo,
+    dev,
+    doc,
+    enqueue,
+    job,
+    listen,
+    schedule,
+    endpoint,
+    callback,
+    doctor,
+    secret,
+    queue,
+    worker,
+    audit,
+):
     main.add_command(command)

@@ -1,11 +1,9 @@
 """Corral on one machine: embedded Valkey, the API and a worker, as processes that live and die together."""
 
-import base64
 import os
-import secrets
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +12,12 @@ import httpx
 
 from corral.supervised import SupervisedProcess
 from corral.valkey import embedded_valkey
+from producers.callbacks.seal import new_key
+from producers.callbacks.signing_key import SigningKey
 from schemas.errors import Misconfigured
 
 _READY_S = 30.0
 _POLL_S = 0.05
-_SECRET_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -62,8 +61,11 @@ def running(data_folder: Path, *, api_port: int, log_level: str = "info") -> Ite
             "CORRAL_REDIS_URL": redis_url,
             "CORRAL_DATA_FOLDER": str(data_folder),
             "CORRAL_API_PORT": str(api_port),
-            "CORRAL_CALLBACK_SECRET": os.environ.get("CORRAL_CALLBACK_SECRET") or _kept_secret(data_folder),
+            "CORRAL_CALLBACK_SECRET": os.environ.get("CORRAL_CALLBACK_SECRET")
+            or _kept(data_folder / "callback-secret", new_secret),
         }
+        if "CORRAL_SEALING_KEYS" not in os.environ:
+            environment["CORRAL_SEALING_KEYS"] = _kept(data_folder / "sealing-key", new_key)
         processes = []
         # The worker is named last and so is stopped first: its callbacks still find everything there.
         for name, arguments in (("api", ["-m", "producers", "serve"]), ("worker", ["-m", "worker"])):
@@ -77,7 +79,7 @@ def running(data_folder: Path, *, api_port: int, log_level: str = "info") -> Ite
 
 def new_secret() -> str:
     """Make a secret that signs callbacks: ``whsec_`` and 32 random bytes in base64."""
-    return f"whsec_{base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()}"
+    return SigningKey.new("hmac-sha256").text
 
 
 def free_port() -> int:
@@ -87,11 +89,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _kept_secret(data_folder: Path) -> str:
-    path = data_folder / "callback-secret"
+def _kept(path: Path, new: Callable[[], str]) -> str:
     if not path.exists():
         path.touch(mode=0o600)
-        path.write_text(new_secret())
+        path.write_text(new())
     return path.read_text().strip()
 
 

@@ -7,6 +7,8 @@ from granian import Granian
 from granian.constants import Interfaces, Loops
 from granian.log import LogLevels
 
+from producers.callbacks.allow_list import AllowList
+from producers.callbacks.seal import Seal
 from producers.settings import ApiSettings
 from schemas import settings as environment
 from schemas.errors import Misconfigured
@@ -24,6 +26,8 @@ def serve() -> None:
     """Serve the API until SIGTERM or Ctrl-C; settings come from CORRAL_* variables."""
     try:
         settings = environment.load(ApiSettings)
+        Seal.of(settings)
+        AllowList.of(settings.callback_allow)
     except Misconfigured as error:
         sys.exit(f"corral: {error}")
     run(settings)

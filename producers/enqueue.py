@@ -9,6 +9,7 @@ from typing import Self
 
 from pydantic import BaseModel
 
+from producers.callbacks.recipients import Recipients
 from producers.engine.jobs import Engine, NewJob
 from producers.engine.notice import callback_id, notice
 from producers.tenants.admission import Admission
@@ -66,11 +67,22 @@ class _Claim:
 class Enqueue:
     """Accepts orders: an answer means that the server has the job."""
 
-    def __init__(self, engine: Engine, *, idempotency_s: int, admission: Admission | None = None) -> None:
-        """Remember an idempotency key for ``idempotency_s`` seconds; without ``admission`` nobody has limits."""
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        idempotency_s: int,
+        admission: Admission | None = None,
+        recipients: Recipients | None = None,
+    ) -> None:
+        """Remember an idempotency key for ``idempotency_s`` seconds.
+
+        Without ``admission`` nobody has limits; without ``recipients`` it shows at delivery who may be called back.
+        """
         self._engine = engine
         self._idempotency_s = idempotency_s
         self._admission = admission
+        self._recipients = recipients
 
     async def __call__(self, order: Order) -> Accepted:
         """Add the job, once for each idempotency key.
@@ -82,11 +94,14 @@ class Enqueue:
 
         Raises:
             IdempotencyMismatch: the key was used for another request.
-            PayloadInvalid: the job's own limits are above its kind's.
+            PayloadInvalid: the job's own limits are above its kind's, or its callback names no endpoint.
+            AddressNotAllowed: the operator does not let the tenant be called back there.
             TenantLimitReached: the tenant has too much in the queues; never for a job that is there already.
             EngineUnavailable: the server did not confirm; with a key it is safe to try again.
         """
         check_limits(order)
+        if order.callback is not None and self._recipients is not None:
+            await self._recipients(order.tenant, order.callback)
         job_id = ids.new(order.spec.queue)
         if order.idempotency_key is None:
             async with self._admitted(order.tenant):
@@ -146,7 +161,8 @@ def fingerprint(order: Order) -> str:
 
     When it is to begin is left out: a caller who tries again has counted on in the meantime.
     """
-    content: list[object] = [order.payload.model_dump(), order.callback and order.callback.model_dump()]
+    callback = order.callback and order.callback.model_dump(exclude_none=True)
+    content: list[object] = [order.payload.model_dump(), callback]
     if order.limits and (limits := order.limits.model_dump(exclude_none=True)):
         content.append(limits)
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), default=_canonical)

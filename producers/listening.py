@@ -27,7 +27,7 @@ class Listening:
     """The callbacks of each tenant, as they are sent."""
 
     def __init__(self, redis: Redis, *, prefix: str) -> None:
-        """Read and write through ``redis``, a fail-fast client that the caller closes."""
+        """Read and write through ``redis``, which the caller closes."""
         self._redis = redis
         self._home = f"corral:{prefix}"
 

@@ -13,9 +13,11 @@ from pydantic_core import to_json
 
 from schemas.settings import LogSettings
 
-_SECRET_FIELD = re.compile(r"secret|token|password|authorization|api_key", re.IGNORECASE)
+_SECRET_FIELD = re.compile(r"secret|token|password|authorization|api_key|sealing_key", re.IGNORECASE)
 # No part reaches beyond a string of JSON: it is looked for in the line as it will be written.
-_SECRET_TEXT = re.compile(r"""whsec_[A-Za-z0-9+/=]+|(?i:(?<=Bearer ))[^\s"\\]+|(?<=://)[^/\s:@"]*:[^/\s@"]+(?=@)""")
+_SECRET_TEXT = re.compile(
+    r"""whs(?:ec|k)_[A-Za-z0-9+/=]+|(?i:(?<=Bearer ))[^\s"\\]+|(?<=://)[^/\s:@"]*:[^/\s@"]+(?=@)"""
+)
 _HIDDEN = "[redacted]"
 # What holds nothing else, so that nothing is to be looked for in it.
 _PLAIN = frozenset({str, int, float, bool, type(None)})
@@ -34,7 +36,7 @@ def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mu
 def hide(_logger: object, _method: str, line: str) -> str:
     """Hide in a finished line whatever looks like a secret, whichever field it came from."""
     # Without one of these there is nothing to find, and most lines have none.
-    if "://" in line or "whsec_" in line or "earer " in line or "EARER " in line:
+    if "://" in line or "whsec_" in line or "whsk_" in line or "earer " in line or "EARER " in line:
         return _SECRET_TEXT.sub(_HIDDEN, line)
     return line
 

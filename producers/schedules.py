@@ -9,6 +9,7 @@ from urllib.parse import quote
 import structlog
 from pydantic import ValidationError
 
+from producers.callbacks.recipients import Recipients
 from producers.engine.schedulers import EngineSchedules, KeptSchedule
 from schemas.envelope import Envelope, describe
 from schemas.errors import EngineUnavailable, PayloadInvalid, Permanent, UnknownKind
@@ -36,8 +37,9 @@ class ScheduleDeclared(Permanent):
 class Schedules:
     """Keeps the schedules of all tenants."""
 
-    def __init__(self, engine: EngineSchedules, catalogue: Catalogue) -> None:
+    def __init__(self, engine: EngineSchedules, catalogue: Catalogue, recipients: Recipients | None = None) -> None:
         """Keep them in ``engine``; only kinds of the catalogue that callers may add can be scheduled."""
+        self._recipients = recipients
         self._engine = engine
         self._catalogue = catalogue
 
@@ -48,6 +50,7 @@ class Schedules:
             UnknownKind: there is no such kind.
             PayloadInvalid: the payload does not fit its kind, or the schedule would never fire.
             ScheduleDeclared: the code has one of that id.
+            AddressNotAllowed: the operator does not let the tenant be called back there.
         """
         spec = self._catalogue.get(request.kind)
         if spec is None or spec.internal:
@@ -56,6 +59,8 @@ class Schedules:
             spec.payload.model_validate(request.payload)
         except ValidationError as error:
             raise PayloadInvalid(f"the payload does not fit its schema: {describe(error)}") from error
+        if request.callback is not None and self._recipients is not None:
+            await self._recipients(tenant, request.callback)
         await self._demand_own(tenant, schedule_id)
         firing = FireSchedule(schedule=schedule_id, origin="api", **dict(request))
         await self._put(tenant, firing)

@@ -5,14 +5,14 @@ import re
 
 from pydantic import Field, SecretStr, model_validator
 
-from schemas.settings import FileSettings, LogSettings, TenantSettings
+from schemas.settings import CallbackSettings, FileSettings, LogSettings, TenantSettings
 
 _SHORTEST_TOKEN = 24
 # It names a folder of the store, and stands in logs.
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-class ApiSettings(TenantSettings, FileSettings, LogSettings):
+class ApiSettings(CallbackSettings, TenantSettings, FileSettings, LogSettings):
     """What an API process reads from its environment."""
 
     api_host: str = Field(default="127.0.0.1", description="The address to listen on.")

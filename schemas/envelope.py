@@ -8,7 +8,7 @@ it as it is, and a job that a Node program added plainly is a job with an envelo
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, ValidationError, model_validator
 
 from schemas.errors import PayloadInvalid
 
@@ -17,21 +17,42 @@ DEFAULT_TENANT = "default"
 
 LONGEST_S = 30 * 24 * 3600
 Seconds = Annotated[float, Field(gt=0, le=LONGEST_S, allow_inf_nan=False)]
+ENDPOINT_ID = r"^ep_[0-9a-z]{26}$"
 OutcomeType = Literal["job.completed", "job.failed", "job.cancelled"]
 InterimType = Literal["job.started", "job.progress"]
 EventType = OutcomeType | InterimType
 OUTCOMES: tuple[EventType, ...] = ("job.completed", "job.failed", "job.cancelled")
 
 
+def _without_user(url: HttpUrl) -> HttpUrl:
+    if url.username is not None or url.password is not None:
+        raise ValueError("an address must hold no user name and no password")
+    return url
+
+
+CallbackUrl = Annotated[
+    HttpUrl, AfterValidator(_without_user), Field(description="An http or https address; it must answer 2xx.")
+]
+
+
 class Callback(BaseModel):
-    """Where the outcome of a job is POSTed."""
+    """Where the outcome of a job is POSTed: to a ``url``, or to a registered ``endpoint``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    url: HttpUrl = Field(description="An http or https address; it must answer 2xx.")
+    url: CallbackUrl | None = None
+    endpoint: str | None = Field(
+        default=None, pattern=ENDPOINT_ID, description="The id of one of the tenant's endpoints, in place of a url."
+    )
     events: tuple[EventType, ...] = Field(
         default=OUTCOMES, min_length=1, description="Which events to send: the outcomes, unless it says otherwise."
     )
+
+    @model_validator(mode="after")
+    def _know_one_receiver(self) -> Self:
+        if (self.url is None) == (self.endpoint is None):
+            raise ValueError("give url or endpoint, one of them")
+        return self
 
 
 class Limits(BaseModel):

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
@@ -64,6 +64,26 @@ class FileSettings(BaseSettings):
     def files_folder(self) -> Path:
         """The root of the store."""
         return self.data_folder / "files"
+
+
+class CallbackSettings(EngineSettings):
+    """Who may be called back, and how the secrets of endpoints are kept."""
+
+    callback_allow: dict[str, list[str]] = Field(
+        default_factory=dict,
+        description="JSON object of tenant to the addresses that it may name, each the beginning of a URL as in "
+        "`https://hooks.example.com/` or `https://*.example.com`; a tenant that is not in it may name any.",
+    )
+    sealing_keys: SecretStr | None = Field(
+        default=None,
+        description="Encrypts the secrets of endpoints: base64 of 32 bytes, several with a space between. The first "
+        "seals, each opens. `corral secret --sealing` makes one.",
+    )
+    callback_keep_s: int = Field(
+        default=4 * 24 * 3600, ge=3600, description="How long the attempts of a callback can be looked at."
+    )
+    callback_keep_count: int = Field(default=10_000, ge=10, description="Of how many callbacks of one tenant.")
+    sealing_keys_file: Path | None = Field(default=None, description="A file with those keys, one a line.")
 
 
 class LogSettings(BaseSettings):

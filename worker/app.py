@@ -7,7 +7,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 import structlog
 
 from producers import connection, trace
-from producers.listening import Listening
 from worker.attempt import Attempt
 from worker.interim import Interim
 from worker.metrics import WorkerMetrics
@@ -32,16 +31,17 @@ async def callback_sender(settings: WorkerSettings) -> AsyncIterator[CallbackSen
     """Open the sender of callbacks.
 
     Raises:
-        Misconfigured: the secret is missing or no secret.
+        Misconfigured: the secret is missing or no secret, or a sealing key is no key.
     """
-    from worker.adapters.guarded_http import HttpCallbackSender, guarded_client, signer  # noqa: PLC0415 - see above
+    from worker.adapters.endpoint_callback_sender import Desk, EndpointCallbackSender, signing_keys  # noqa: PLC0415 - see above
+    from worker.adapters.guarded_http import HttpPost, guarded_client  # noqa: PLC0415 - see above
 
-    webhook = signer(settings.callback_secret)
+    keys = signing_keys(settings.callback_secret)
     async with (
         guarded_client(allow_loopback=settings.allow_loopback) as client,
-        connection.fail_fast(settings.redis_url) as redis,
+        connection.patient(settings.redis_url) as redis,
     ):
-        yield HttpCallbackSender(client, webhook, Listening(redis, prefix=settings.queue_prefix).tell)
+        yield EndpointCallbackSender(HttpPost(client), keys, Desk.of(settings, redis))
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from producers.engine.cancel import CANCEL_FIELD
 from producers.engine.fairness import Fairness
 from producers.engine.new_job import CHILD_OPTION
 from schemas import job_id as ids
+from schemas.callback_attempt import CallbackParked
 from schemas.errors import ChildFailed, CorralError, EngineUnavailable
 from schemas.job_status import Progress
 from schemas.outcome import Cancelled, Completed, DeadLettered, Outcome, Retrying, Waiting
@@ -109,7 +110,7 @@ class Consumer:
                 case Completed():
                     following = await self._complete(taken.job, outcome.value_json)
                 case Retrying(error, delay_s):
-                    fields = {"fieldsToUpdate": _reason(error)}
+                    fields = {"fieldsToUpdate": _reason(error), "skipAttempt": isinstance(error, CallbackParked)}
                     delay_ms = max(round(delay_s * 1000), 1)
                     following = await self._worker.delay(taken.job, delay_ms, fields, fetch=not self.stopping)
                     await cancel.remind(self._redis, self._home, taken.job.id)

@@ -3,6 +3,7 @@
 import random
 from dataclasses import dataclass
 
+from schemas.callback_attempt import CallbackParked
 from schemas.errors import Cancelled as CancelledError
 from schemas.errors import CorralError, HandlerFailed, Retryable
 from schemas.job_spec import RetryPolicy, RetrySchedule
@@ -28,6 +29,8 @@ def judge(error: Exception, chances: Chances, rng: random.Random) -> Failure:
     match known(error):
         case CancelledError() as cancelled:
             return Cancelled(cancelled)
+        case CallbackParked() as parked:
+            return Retrying(parked, parked.retry_after_s)
         case Retryable() as retryable if chances.number < chances.limit:
             # The other side said when it will listen again: jitter must not undercut that.
             delay_s = chances.retry.delay_s(chances.number, rng)

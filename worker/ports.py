@@ -14,6 +14,7 @@ from typing import Literal, Protocol, TypeVar
 from pydantic import BaseModel
 
 from schemas.artifact import Artifact
+from schemas.envelope import Callback
 from schemas.job_spec import AnySpec
 from schemas.job_status import JobRecord, Progress
 from schemas.jobs.documents import ConvertOptions, OutputName, PageLane
@@ -130,6 +131,27 @@ class SourceFetcher(ABC):
 
 
 @dataclass(frozen=True)
+class Notice:
+    """A callback to send, for the ``job`` that carries it.
+
+    ``id`` is its ``webhook-id``, the same on every try and of a replay; ``at`` is when that happened which it
+    tells of. After the ``last`` try none follows.
+    """
+
+    id: str
+    tenant: str
+    callback: Callback
+    event: str
+    body: bytes
+    at: datetime
+    job_id: str
+    kind: str
+    carrier_id: str
+    on_request: bool = False
+    last: bool = False
+
+
+@dataclass(frozen=True)
 class Receipt:
     """How a receiver answered a callback."""
 
@@ -141,12 +163,15 @@ class CallbackSender(ABC):
     """Signs a callback and POSTs it, and never into our own network."""
 
     @abstractmethod
-    async def send(self, url: str, *, tenant: str, webhook_id: str, body: bytes) -> Receipt:
-        """POST a tenant's body under the headers of Standard Webhooks 1.0.0; a 2xx answer is a receipt.
+    async def send(self, notice: Notice) -> Receipt | None:
+        """POST under the headers of Standard Webhooks 1.0.0; a 2xx answer is a receipt.
+
+        None when the endpoint does not hear of such events: then nothing was sent.
 
         Raises:
             CallbackRejected: no connection, no answer in time, or not 2xx.
-            CallbackRefused: the address is not public, or the receiver said 410 Gone.
+            CallbackParked: the endpoint takes nothing now; nothing was sent.
+            CallbackRefused: the address may not be reached, or the receiver said 410 Gone.
         """
 
 

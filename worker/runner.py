@@ -33,11 +33,16 @@ _HAND_BACK_S = 0.5
 
 @dataclass(eq=False, slots=True)
 class _Held:
-    """A job under way here. ``kept_at`` is when its lock was last known to be ours."""
+    """A job under way here. ``kept_at`` is when its lock was last known to be ours.
+
+    While it ``is_ending`` its lock goes, as it should; to cancel it then would be to lose the job that the engine has
+    given in its place.
+    """
 
     taken: TakenJob
     task: "asyncio.Task[Any]"
     cancellation: Cancellation
+    is_ending: bool = False
     kept_at: float = field(default_factory=time.monotonic)
 
 
@@ -119,6 +124,7 @@ class Runner:
             if taken.asks_for_callback:
                 await self._adopt(taken)
             outcome = await self._attempt(self._delivery(held))
+            held.is_ending = True
             return await self._acknowledge(taken, outcome)
         except asyncio.CancelledError:
             # The lock is lost, and then no word of ours may reach the engine; or we are stopping.
@@ -209,7 +215,7 @@ class Runner:
             for one in held:
                 one.kept_at = now
         for taken in lost:
-            if taken in self._held:
+            if taken in self._held and not self._held[taken].is_ending:
                 log.warning("job.lock_lost", job_id=taken.id)
                 self._held[taken].task.cancel()
 

@@ -5,10 +5,12 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from schemas.settings import PREFIX, FileSettings, LogSettings, TenantSettings
+from schemas.settings import PREFIX, CallbackSettings, FileSettings, LogSettings, TenantSettings
 from worker.core_count import core_count
 
 _DEFAULT_CONCURRENCY = 20
+# Four times what one endpoint may have at once: one that hangs leaves room for all others.
+_CALLBACKS_AT_ONCE = 100
 MOST_PROCESSES = 256
 
 
@@ -28,7 +30,7 @@ class DocumentSettings(BaseSettings):
     parser_memory_bytes: int = Field(default=4 * 1024**3, ge=512 * 1024**2, description="Of one parser process.")
 
 
-class WorkerSettings(TenantSettings, FileSettings, LogSettings, DocumentSettings):
+class WorkerSettings(CallbackSettings, TenantSettings, FileSettings, LogSettings, DocumentSettings):
     """What a worker process reads from its environment."""
 
     concurrency: dict[str, int] = Field(
@@ -41,7 +43,9 @@ class WorkerSettings(TenantSettings, FileSettings, LogSettings, DocumentSettings
         default=60, ge=1, description="How often one worker looks for callbacks that nothing else would send."
     )
     callback_secret: SecretStr | None = Field(
-        default=None, description="`whsec_` and base64 of 24 to 64 bytes; signs callbacks."
+        default=None,
+        description="Signs callbacks to a plain URL: `whsec_` and base64 of 24 to 64 bytes, or `whsk_` and base64 of "
+        "an ed25519 key; while it is being rotated the new one and the old one, with a space between.",
     )
     worker_processes: int = Field(
         default_factory=core_count,
@@ -61,5 +65,5 @@ class WorkerSettings(TenantSettings, FileSettings, LogSettings, DocumentSettings
 
     def concurrency_of(self, queue: str) -> int:
         """Tell how many jobs of a queue may run at once in this process."""
-        default = self.parser_processes if queue == "documents" else _DEFAULT_CONCURRENCY
-        return self.concurrency.get(queue, default)
+        own = {"documents": self.parser_processes, "callbacks": _CALLBACKS_AT_ONCE}
+        return self.concurrency.get(queue, own.get(queue, _DEFAULT_CONCURRENCY))

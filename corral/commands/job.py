@@ -102,11 +102,11 @@ def cancel(job_id: str, api_url: str, token: str | None) -> None:
 
 
 def callback_of(url: str | None) -> Callback | None:
-    """Read an option ``--callback``."""
+    """Read an option ``--callback``: an address, or the id of an endpoint."""
     if url is None:
         return None
     try:
-        return Callback.model_validate({"url": url})
+        return Callback.model_validate({"endpoint" if url.startswith("ep_") else "url": url})
     except ValidationError as error:
         raise click.BadParameter(f"--callback: {describe(error)}") from error
 

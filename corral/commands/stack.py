@@ -9,7 +9,9 @@ import click
 
 from corral.commands.connection import explained
 from corral.demo import demo as run_demo
-from corral.stack import new_secret, running
+from corral.stack import running
+from producers.callbacks.seal import new_key
+from producers.callbacks.signing_key import Signature, SigningKey
 from producers.child_process import die_with_parent
 
 _DATA_FOLDER = click.option(
@@ -58,6 +60,18 @@ def dev(data_folder: Path, port: int, *, with_parent: bool) -> None:
 
 
 @click.command()
-def secret() -> None:
+@click.option(
+    "--public", "signature", flag_value="ed25519", help="A private key, and on a line of its own its public one."
+)
+@click.option(
+    "--sealing", is_flag=True, help="A key for CORRAL_SEALING_KEYS instead, which endpoints' secrets lie under."
+)
+def secret(signature: Signature | None, *, sealing: bool) -> None:
     """Print a new secret for CORRAL_CALLBACK_SECRET."""
-    click.echo(new_secret())
+    if sealing:
+        click.echo(new_key())
+        return
+    key = SigningKey.new(signature or "hmac-sha256")
+    click.echo(key.text)
+    if key.public:
+        click.echo(key.public)

@@ -13,9 +13,13 @@ from producers.api import openapi, problem
 from producers.api.edge import BodyLimit, HostGuard, Marked
 from producers.api.event_feed import EventFeed
 from producers.api.metrics import ApiMetrics
-from producers.api.routes import event, file, fleet, health, job, listen, schedule
+from producers.api.routes import callback, endpoint, event, file, fleet, health, job, listen, schedule
 from producers.api.tenant import Door
 from producers.api.traced import TracedEnqueue, TracedRequests
+from producers.callbacks.endpoints import Endpoints
+from producers.callbacks.gate import Gate
+from producers.callbacks.history import History
+from producers.callbacks.recipients import registered
 from producers.child_process import die_with_parent
 from producers.engine.schedulers import EngineSchedules
 from producers.enqueue import Enqueue
@@ -33,7 +37,17 @@ from schemas.schedule import declared
 
 # A request gives up earlier, by its own patience; this ends what no request waits for.
 _SILENT_S = 1.0
-_ROUTERS = (job.router, event.router, listen.router, file.router, fleet.router, schedule.router, health.router)
+_ROUTERS = (
+    job.router,
+    event.router,
+    listen.router,
+    file.router,
+    fleet.router,
+    schedule.router,
+    endpoint.router,
+    callback.router,
+    health.router,
+)
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -102,7 +116,15 @@ def _open_engine(app: FastAPI, redis: Redis) -> None:
     settings: ApiSettings = app.state.settings
     app.state.engine, admission = tenancy(settings, redis, shared=settings.tenants_share)
     app.state.listening, app.state.listeners = Listening(redis, prefix=settings.queue_prefix), listen.Listeners()
-    app.state.enqueue = Enqueue(app.state.engine, idempotency_s=settings.idempotency_s, admission=admission)
+    app.state.endpoints = Endpoints.of(settings, redis)
+    app.state.gate = Gate(redis, prefix=settings.queue_prefix)
+    app.state.history = History.of(settings, redis)
+    app.state.enqueue = Enqueue(
+        app.state.engine,
+        idempotency_s=settings.idempotency_s,
+        admission=admission,
+        recipients=registered(app.state.endpoints),
+    )
 
 
 def _trace_requests(app: FastAPI) -> None:
@@ -121,7 +143,7 @@ def _trace_orders(app: FastAPI, stack: AsyncExitStack) -> None:
 def _keep_schedules(app: FastAPI, redis: Redis, stack: AsyncExitStack) -> None:
     settings: ApiSettings = app.state.settings
     engine = EngineSchedules(redis, prefix=settings.queue_prefix, spec=FIRE, keep_finished_s=settings.keep_finished_s)
-    app.state.schedules = Schedules(engine, app.state.catalogue)
+    app.state.schedules = Schedules(engine, app.state.catalogue, registered(app.state.endpoints))
     # In the background: the API starts, and says 503, also while the server is away.
     stop = asyncio.Event()
     app.state.declaring = asyncio.create_task(app.state.schedules.keep_declared(declared(), stop))

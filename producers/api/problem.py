@@ -15,6 +15,11 @@ from starlette.types import Scope
 
 from producers.api.refusal import BodyInvalid, BodyTooLarge, InternalError, MethodNotAllowed, Refusal, RouteNotFound
 from producers.api.request_mark import headers_of_every_answer, request_id
+from producers.callbacks.allow_list import AddressNotAllowed
+from producers.callbacks.endpoints import EndpointLimitReached, EndpointMissing
+from producers.callbacks.history import CallbackMissing
+from producers.callbacks.replay import CallbackNotReplayable
+from producers.callbacks.seal import SealingKeyMissing
 from producers.enqueue import IdempotencyMismatch
 from producers.file_store import FileTooLarge
 from producers.schedules import ScheduleDeclared, ScheduleMissing
@@ -36,6 +41,12 @@ STATUS: dict[type[CorralError], HTTPStatus] = {
     ScheduleDeclared: HTTPStatus.CONFLICT,
     FileTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     TenantLimitReached: HTTPStatus.TOO_MANY_REQUESTS,
+    AddressNotAllowed: HTTPStatus.FORBIDDEN,
+    EndpointMissing: HTTPStatus.NOT_FOUND,
+    EndpointLimitReached: HTTPStatus.CONFLICT,
+    CallbackMissing: HTTPStatus.NOT_FOUND,
+    CallbackNotReplayable: HTTPStatus.CONFLICT,
+    SealingKeyMissing: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 # What the framework itself refuses.
 _FRAMEWORK: dict[int, type[Refusal]] = {

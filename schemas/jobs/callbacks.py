@@ -4,10 +4,12 @@ Such a job is the parent of the work in one flow of the engine, so the script th
 is the one that makes the callback due.
 """
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.envelope import Callback, EventType
-from schemas.job_spec import JobSpec, RetrySchedule
+from schemas.envelope import ENDPOINT_ID, Callback, EventType
+from schemas.job_spec import JobSpec, RetryPolicy, RetrySchedule
 
 # Standard Webhooks 1.0.0 proposes this schedule: the last try comes three days after the first.
 _MINUTE_S, _HOUR_S = 60.0, 3600.0
@@ -24,6 +26,10 @@ DELAYS_S = (
 )
 
 
+# Of a callback that somebody wants sent again: soon known, and never a herd.
+REPLAY_RETRY = RetrySchedule(DELAYS_S[:2])
+
+
 class DeliverCallback(BaseModel):
     """Tell a receiver how a job ended."""
 
@@ -32,6 +38,17 @@ class DeliverCallback(BaseModel):
     job_id: str
     kind: str
     callback: Callback
+    replay_of: str | None = Field(
+        default=None, description="The callback that somebody wants sent again; its id stays."
+    )
+
+
+class PingEndpoint(BaseModel):
+    """Send an event to an endpoint to see whether it arrives."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    endpoint: str = Field(pattern=ENDPOINT_ID)
 
 
 class DeliveredCallback(BaseModel):
@@ -40,7 +57,7 @@ class DeliveredCallback(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     webhook_id: str
-    type: EventType
+    type: EventType | Literal["endpoint.ping"]
     sent: bool
     status: int | None = Field(default=None, description="The receiver's HTTP status.")
     latency_s: float | None = Field(default=None, ge=0)
@@ -52,5 +69,16 @@ DELIVER = JobSpec(
     result=DeliveredCallback,
     timeout_s=60,
     retry=RetrySchedule(DELAYS_S, jitter=0.2),
+    # Whatever kills workers, it is not the callback, and its receiver must hear.
+    crashes=1_000,
+    internal=True,
+)
+
+PING = JobSpec(
+    kind="callbacks.ping",
+    payload=PingEndpoint,
+    result=DeliveredCallback,
+    timeout_s=60,
+    retry=RetryPolicy(attempts=1),
     internal=True,
 )

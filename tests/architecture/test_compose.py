@@ -62,10 +62,11 @@ def test_the_example_has_each_variable_that_compose_asks_for_and_no_other() -> N
 
 
 def test_a_secret_goes_to_the_one_service_that_uses_it() -> None:
-    """A container that is broken into gives away no secret of another."""
+    """A container that is broken into gives away no secret of another; endpoints' secrets two read."""
     holders = {name: {s for s in SERVICES if name in environment(s)} for name in EXAMPLE}
     assert holders["CORRAL_API_TOKENS"] == {"api"}
     assert holders["CORRAL_CALLBACK_SECRET"] == {"worker"}
+    assert holders["CORRAL_SEALING_KEYS"] == {"api", "worker"}
 
 
 def test_every_build_and_every_mounted_file_exists() -> None:

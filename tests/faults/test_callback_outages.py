@@ -81,7 +81,7 @@ async def test_a_connection_is_cut(
 ) -> None:
     """At the command, or before its answer; the worker goes on over a new connection."""
     lossy.lose(needle, answer=answer)
-    async with answering() as receiver, sending(fleet_here.engine) as ports:
+    async with answering() as receiver, sending(fleet_here) as ports:
         await enter(fleet_here, way, receiver.url)
         async with fleet_here.worker(
             entry(succeed), CALLBACKS, ports=ports, client=lambda: connection.patient(lossy.url, block_s=BLOCK_S)

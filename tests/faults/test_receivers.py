@@ -35,7 +35,7 @@ async def settled(
     """Have a job done whose callback goes there, and give what has become of the callback."""
     _, callback = await add(fleet, url)
     async with (
-        sending(fleet.engine, timeout_s=timeout_s, resolver=resolver) as ports,
+        sending(fleet, timeout_s=timeout_s, resolver=resolver) as ports,
         fleet.worker(entry(succeed), CALLBACKS, ports=ports),
     ):
         return await fleet.ended(callback, within_s=30)

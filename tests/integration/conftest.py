@@ -27,5 +27,5 @@ async def receiver() -> AsyncIterator[HttpReceiver]:
 @pytest.fixture
 async def ports(fleet: Fleet) -> AsyncIterator[dict[type, object]]:
     """What the handler of callbacks needs, as the product opens it."""
-    async with sending(fleet.engine) as opened:
+    async with sending(fleet) as opened:
         yield opened

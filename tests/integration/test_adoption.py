@@ -202,7 +202,7 @@ async def test_a_plain_job_goes_where_others_may(fleet: Fleet, receiver: HttpRec
     """Its address passes the same checks: one that is not public is refused, and the callback is parked."""
     job_id = await fleet.add_raw(wanting(receiver.url))
     async with (
-        sending(fleet.engine, allow_loopback=False) as ports,
+        sending(fleet, allow_loopback=False) as ports,
         fleet.worker(entry(succeed), CALLBACKS, ports=ports),
     ):
         callback = await fleet.ended(await known(fleet, job_id))

@@ -2,18 +2,15 @@
 
 import asyncio
 import json
-import os
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from bullmq import Queue
-from pydantic import SecretStr
 from standardwebhooks.webhooks import Webhook
 
 from corral.stack import new_secret
+from producers.callbacks.signing_key import SigningKey
 from producers.engine.jobs import NewJob
 from schemas import job_id as ids
 from schemas.callback_event import CallbackEvent
@@ -22,18 +19,19 @@ from schemas.errors import Permanent
 from schemas.job_spec import RetrySchedule
 from schemas.job_status import JobState
 from schemas.jobs.callbacks import DELIVER, DeliverCallback
+from tests.support.callback_sender import callback_sender
 from tests.support.fleet import QUEUE, Fleet, Seen, Trial, entry, raising, spec, succeed
 from tests.support.http_receiver import Answer, HttpReceiver, receiving
+from tests.support.node import FOLDER, needs_node
 from tests.support.until import until
 from worker.adapters.engine_job_reader import EngineJobReader
-from worker.adapters.guarded_http import HttpCallbackSender, guarded_client, signer
 from worker.handlers.callbacks.deliver import PORTS
 from worker.handlers.callbacks.deliver import handle as deliver
 from worker.ports import CallbackSender, JobReader
 from worker.registry import Entry
 
-NODE = Path(__file__).parents[1] / "node"
 SECRET = new_secret()
+PRIVATE = SigningKey.new("ed25519")
 # As it ships, only sooner: ten attempts.
 SOON = replace(DELIVER, retry=RetrySchedule((0.02,) * 9))
 CALLBACKS = Entry(SOON, deliver, frozenset(PORTS))
@@ -49,8 +47,7 @@ async def receiver() -> AsyncIterator[HttpReceiver]:
 @pytest.fixture
 async def ports(fleet: Fleet) -> AsyncIterator[dict[type, object]]:
     """What the handler needs, as the product opens it."""
-    async with guarded_client(allow_loopback=True) as client:
-        sender = HttpCallbackSender(client, signer(SecretStr(SECRET)))
+    async with callback_sender(fleet, f"{SECRET} {PRIVATE.text}") as sender:
         yield {CallbackSender: sender, JobReader: EngineJobReader(fleet.engine)}
 
 
@@ -147,8 +144,8 @@ async def test_a_callback_that_was_not_taken_is_sent_again(
     receiver.answers = [Answer(500), Answer(503), Answer(429), Answer(404), Answer(204)]
     _, callback_id = await add(fleet, receiver)
     async with fleet.worker(entry(succeed), CALLBACKS, ports=ports):
-        job = await fleet.ended(callback_id)
-    assert job.status.attempts == 5
+        assert (await fleet.ended(callback_id)).status.state is JobState.COMPLETED
+    assert len(receiver.requests) == 5
     assert {request.headers["webhook-id"] for request in receiver.requests} == {callback_id}
     for request in receiver.requests:
         Webhook(SECRET).verify(request.body, request.headers)
@@ -203,8 +200,7 @@ async def test_a_receiver_that_hangs_costs_one_attempt(
 ) -> None:
     """The next one finds it well again."""
     receiver.answers = [Answer(hangs=True), Answer(204)]
-    async with guarded_client(allow_loopback=True) as client:
-        sender = HttpCallbackSender(client, signer(SecretStr(SECRET)), timeout_s=0.3)
+    async with callback_sender(fleet, SECRET, timeout_s=0.3) as sender:
         _, callback_id = await add(fleet, receiver)
         async with fleet.worker(entry(succeed), CALLBACKS, ports=ports | {CallbackSender: sender}):
             assert (await fleet.ended(callback_id)).status.attempts == 2
@@ -223,19 +219,29 @@ async def test_a_large_result_is_left_out_and_linked(
     assert event.data.links == {"result": f"/v1/jobs/{job_id}/result"}
 
 
-@pytest.mark.skipif(shutil.which("node") is None and "CI" not in os.environ, reason="node is not installed; CI has it")
-async def test_nodes_library_verifies_the_signature(
-    fleet: Fleet, receiver: HttpReceiver, ports: dict[type, object]
+async def test_an_endless_reason_is_cut(fleet: Fleet, receiver: HttpReceiver, ports: dict[type, object]) -> None:
+    """A Node worker may write any reason; the body stays below 20 kB all the same."""
+    await add(fleet, receiver)
+    async with fleet.worker(entry(raising(Permanent("é" * 20_000))), CALLBACKS, ports=ports):
+        await until(lambda: bool(receiver.requests))
+    assert len(receiver.requests[0].body) < 20_000
+    assert told(receiver).type == "job.failed"
+
+
+@needs_node
+@pytest.mark.parametrize("verifier", [{"secret": SECRET}, {"public": PRIVATE.public}], ids=["v1", "v1a"])
+async def test_node_verifies_the_signature(
+    fleet: Fleet, receiver: HttpReceiver, ports: dict[type, object], verifier: dict[str, str]
 ) -> None:
-    """The npm package `standardwebhooks` accepts what we send and refuses it when a byte was changed."""
+    """The npm package `standardwebhooks`, and Node's own ed25519: refused when a byte was changed."""
     await add(fleet, receiver, text="é")
     async with fleet.worker(entry(succeed), CALLBACKS, ports=ports):
         await until(lambda: bool(receiver.requests))
     (request,) = receiver.requests
     for body, verdict in ((request.body, "verified"), (request.body.replace(b"trials", b"trails"), "refused")):
-        given = json.dumps({"secret": SECRET, "body": body.decode(), "headers": request.headers})
+        given = json.dumps({**verifier, "body": body.decode(), "headers": request.headers})
         node = await asyncio.create_subprocess_exec(
-            "node", "verify_webhook.mjs", cwd=NODE, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+            "node", "verify_webhook.mjs", cwd=FOLDER, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
         )
         said, _ = await node.communicate(given.encode())
         assert said.decode().strip() == verdict

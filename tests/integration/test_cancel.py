@@ -6,7 +6,6 @@ import random
 from collections.abc import AsyncIterator
 
 import pytest
-from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from corral.stack import new_secret
@@ -18,11 +17,11 @@ from schemas.errors import Retryable
 from schemas.job_spec import AnySpec, RetryPolicy
 from schemas.job_status import JobState
 from schemas.jobs.callbacks import DELIVER, DeliverCallback
+from tests.support.callback_sender import callback_sender
 from tests.support.fleet import QUEUE, Fleet, Seen, Trial, Verdict, entry, raising, spec, succeed
 from tests.support.http_receiver import HttpReceiver, receiving
 from tests.support.until import until
 from worker.adapters.engine_job_reader import EngineJobReader
-from worker.adapters.guarded_http import HttpCallbackSender, guarded_client, signer
 from worker.handlers.callbacks.deliver import PORTS
 from worker.handlers.callbacks.deliver import handle as deliver
 from worker.ports import CallbackSender, JobContext, JobReader
@@ -139,8 +138,7 @@ async def test_a_cancel_at_any_moment_has_one_end_and_a_callback_that_says_it(
             await asyncio.to_thread(lambda: None)
         assert await crowd.engine.request_cancel(job_id)
 
-    async with guarded_client(allow_loopback=True) as client:
-        sender = HttpCallbackSender(client, signer(SecretStr(new_secret())))
+    async with callback_sender(crowd, new_secret()) as sender:
         ports: dict[type, object] = {CallbackSender: sender, JobReader: EngineJobReader(crowd.engine)}
         async with crowd.worker(entry(live, kind), CALLBACKS, ports=ports, concurrency=10):
             await asyncio.gather(*(cancel(job_id, turns) for job_id, turns in moments.items()))

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
-from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from corral.stack import new_secret
@@ -23,12 +22,12 @@ from schemas.job_spec import RetryPolicy
 from schemas.job_status import JobState
 from schemas.jobs.callbacks import DELIVER, DeliverCallback
 from schemas.settings import TenantSettings
+from tests.support.callback_sender import callback_sender
 from tests.support.fleet import QUEUE, Fleet, Trial, Verdict, entry, spec
 from tests.support.http_receiver import HttpReceiver, receiving
 from tests.support.until import until
 from worker.adapters.engine_children import EngineChildren
 from worker.adapters.engine_job_reader import EngineJobReader
-from worker.adapters.guarded_http import HttpCallbackSender, guarded_client, signer
 from worker.handlers.callbacks.deliver import PORTS
 from worker.handlers.callbacks.deliver import handle as deliver
 from worker.ports import CallbackSender, Child, Children, JobContext, JobReader
@@ -110,10 +109,10 @@ async def growing(fleet: Fleet, receiver: HttpReceiver) -> AsyncIterator[Family]
     await fleet.engine.add(NewJob(root, ROOT, Envelope().wrap(Trial(text="root")), callback))
     entries = [entry(family.branch, kind, Children) for kind in (ROOT, BRANCH)]
     entries += [entry(family.leaf, LEAF), Entry(DELIVER, deliver, frozenset(PORTS))]
-    async with guarded_client(allow_loopback=True) as client:
+    async with callback_sender(fleet, new_secret()) as sender:
         ports: dict[type, object] = {
             Children: EngineChildren(fleet.engine, fleet.redis, prefix="bull"),
-            CallbackSender: HttpCallbackSender(client, signer(SecretStr(new_secret()))),
+            CallbackSender: sender,
             JobReader: EngineJobReader(fleet.engine),
         }
         async with fleet.worker(*entries, ports=ports, concurrency=3):

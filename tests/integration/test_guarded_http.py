@@ -1,18 +1,22 @@
 """HTTP to addresses that strangers gave us: nothing but the public web is ever reached."""
 
-import base64
+import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
-from corral.stack import new_secret
-from schemas.errors import CallbackRefused, DocumentTooLarge, Misconfigured, SourceRefused, SourceUnavailable
+from producers.callbacks.signing_key import SigningKey
+from schemas.errors import DocumentTooLarge, SourceRefused, SourceUnavailable
 from tests.support.http_receiver import Answer, HttpReceiver, receiving
-from worker.adapters.guarded_http import HttpCallbackSender, HttpSourceFetcher, guarded_client, signer
+from worker.adapters.guarded_http import HttpPost, HttpSourceFetcher, guarded_client
 
 ADDRESSES = {
     "loopback": "http://127.0.0.1/",
@@ -26,6 +30,11 @@ ADDRESSES = {
     "metadata of AWS": "http://169.254.169.254/latest/meta-data/",
     "metadata of Azure": "http://168.63.129.16/",
     "metadata of Alibaba": "http://100.100.100.200/",
+    "metadata of Oracle": "http://192.0.0.192/opc/v2/instance/",
+    "metadata of AWS by IPv6": "http://[fd00:ec2::254]/latest/meta-data/",
+    "benchmarking": "http://198.18.0.1/",
+    "documentation": "http://203.0.113.7/",
+    "reserved": "http://240.0.0.1/",
     "multicast": "http://224.0.0.1/",
     "broadcast": "http://255.255.255.255/",
     "decimal": "http://2130706433/",
@@ -40,10 +49,20 @@ ADDRESSES = {
     "IPv6 link-local": "http://[fe80::1]/",
     "IPv6 of an IPv4": "http://[::ffff:127.0.0.1]/",
     "NAT64": "http://[64:ff9b::7f00:1]/",
+    "NAT64 of a public address": "http://[64:ff9b::808:808]/",
+    "6to4 of a public address": "http://[2002:808:808::]/",
+    "Teredo of a public address": "http://[2001:0:808:808::f7f7:f7f7]/",
+    "IPv6 of a public IPv4": "http://[::ffff:8.8.8.8]/",
+    "IPv4-compatible IPv6": "http://[::8.8.8.8]/",
+    "an IPv6 zone": "http://[fe80::1%25eth0]/",
+    "IPv6 multicast": "http://[ff02::1]/",
     "local NAT64": "http://[64:ff9b:1::7f00:1]/",
     "6to4": "http://[2002:7f00:1::]/",
     "Teredo": "http://[2001:0:7f00:1::]/",
     "user name": "http://user:word@example.com/",
+    "user name of nobody": "http://@example.com/",
+    "a back slash": "http://example.com\\@127.0.0.1/",
+    "a line break": "http://example.com/\r\nHost: other/",
     "odd port": "http://example.com:6379/",
     "another scheme": "ftp://example.com/",
     "a file": "file:///etc/passwd",
@@ -79,15 +98,17 @@ async def receiver() -> AsyncIterator[HttpReceiver]:
 async def test_an_address_that_is_not_public_is_refused(url: str, tmp_path: Path) -> None:
     """For callbacks and for sources alike, for good, however it is written."""
     async with guarded_client(allow_loopback=False, resolver=Names("127.0.0.1")) as client:
-        with pytest.raises(CallbackRefused):
-            await HttpCallbackSender(client, signer(SecretStr(new_secret()))).send(
-                url, tenant="acme", webhook_id="x", body=b"{}"
-            )
+        told = await HttpPost(client)(url, [SigningKey.new("hmac-sha256")], "x", b"{}")
+        assert told.error is not None
+        assert (told.error.code, told.status, told.address) == ("callback_refused", None, None)
         with pytest.raises(SourceRefused):
             await HttpSourceFetcher(client, limit_bytes=1).fetch(url, tmp_path / "source")
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "168.63.129.16"])
+PRIVATE = ["127.0.0.1", "10.0.0.1", "169.254.169.254", "168.63.129.16", "192.0.0.192", "100.100.100.200"]
+
+
+@pytest.mark.parametrize("address", PRIVATE)
 async def test_a_public_name_of_a_private_address_is_refused(address: str, tmp_path: Path) -> None:
     """What counts is where the name leads."""
     async with guarded_client(allow_loopback=False, resolver=Names(address)) as client:
@@ -165,28 +186,50 @@ async def test_a_source_that_nobody_serves_is_worth_another_attempt(tmp_path: Pa
             await HttpSourceFetcher(client, limit_bytes=1).fetch(url, tmp_path / "source")
 
 
-@pytest.mark.parametrize(
-    "secret",
-    [
-        None,
-        "",
-        "secret",
-        "whsec_",
-        "whsec_not/base64!",
-        f"whsec_{base64.b64encode(bytes(23)).decode()}",
-        f"whsec_{base64.b64encode(bytes(65)).decode()}",
-        base64.b64encode(bytes(32)).decode(),
-    ],
-)
-def test_a_secret_that_is_none_keeps_the_worker_from_starting(secret: str | None) -> None:
-    """The error names the setting and the remedy, and never the secret."""
-    with pytest.raises(Misconfigured, match=r"CORRAL_CALLBACK_SECRET .*`corral secret` makes one") as caught:
-        signer(None if secret is None else SecretStr(secret))
-    assert secret is None or len(secret) < 8 or secret not in str(caught.value)
+async def test_one_private_address_among_public_ones_refuses_the_name(tmp_path: Path) -> None:
+    """Every address is checked, not the first: the next request would be answered by another."""
+
+    def both(_host: str, port: int, *_: object, **__: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        kind = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+        return [(*kind, ("8.8.8.8", port)), (*kind, ("127.0.0.1", port))]
+
+    async with guarded_client(allow_loopback=False, resolver=both) as client:
+        with pytest.raises(SourceRefused):
+            await HttpSourceFetcher(client, limit_bytes=1).fetch("http://public.example/", tmp_path / "source")
 
 
-@pytest.mark.parametrize("size_bytes", [24, 64])
-def test_a_secret_of_the_standards_sizes_is_taken(size_bytes: int) -> None:
-    """Both ends of the range are in it."""
-    webhook = signer(SecretStr(f"whsec_{base64.b64encode(bytes(size_bytes)).decode()}"))
-    assert webhook.sign("id", datetime.now(UTC), "{}").startswith("v1,")
+async def test_the_hosts_name_is_kept(receiver: HttpReceiver, tmp_path: Path) -> None:
+    """The connection goes to the address that was checked, the request to the name."""
+    url = receiver.url.replace("127.0.0.1", "hooks.example")
+    async with guarded_client(allow_loopback=True, resolver=Names("127.0.0.1")) as client:
+        await HttpSourceFetcher(client, limit_bytes=1).fetch(url, tmp_path / "source")
+    assert receiver.requests[0].headers["host"] == url.split("/")[2]
+
+
+async def test_the_name_is_what_tls_is_spoken_with(tmp_path: Path) -> None:
+    """SNI has the name, not the address; a certificate that nobody vouches for ends it there."""
+    seen: list[str] = []
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(self_signed("hooks.example", tmp_path))
+    tls.sni_callback = lambda _socket, name, _context: seen.append(name)
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=tls) as server:
+        url = f"https://hooks.example:{server.sockets[0].getsockname()[1]}/"
+        async with guarded_client(allow_loopback=True, resolver=Names("127.0.0.1")) as client:
+            with pytest.raises(SourceUnavailable):
+                await HttpSourceFetcher(client, limit_bytes=1).fetch(url, tmp_path / "source")
+    assert seen == ["hooks.example"]
+
+
+def self_signed(name: str, folder: Path) -> Path:
+    """Write a key and a certificate that it has signed itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder(
+        subject, subject, key.public_key(), x509.random_serial_number(), now, now + timedelta(1)
+    )
+    path = folder / "certificate.pem"
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    certificate = made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    path.write_bytes(key.private_bytes(*form) + certificate)
+    return path

@@ -7,7 +7,6 @@ from itertools import count
 
 import pytest
 from bullmq import Queue
-from pydantic import SecretStr
 from standardwebhooks.webhooks import Webhook
 
 from corral.stack import free_port, new_secret
@@ -23,12 +22,12 @@ from schemas.job_status import JobState, Progress
 from schemas.jobs.callbacks import DELIVER, DeliverCallback
 from schemas.jobs.callbacks_interim import DELIVER as DELIVER_INTERIM
 from schemas.outcome import Completed, Outcome
+from tests.support.callback_sender import callback_sender
 from tests.support.delivery import delivery
 from tests.support.fleet import QUEUE, Fleet, Seen, Trial, Verdict, entry, hang, raising, spec, succeed
 from tests.support.http_receiver import Answer, HttpReceiver, Request, receiving
 from tests.support.until import until
 from worker.adapters.engine_job_reader import EngineJobReader
-from worker.adapters.guarded_http import HttpCallbackSender, guarded_client, signer
 from worker.context import Delivery
 from worker.handlers.callbacks.deliver import PORTS
 from worker.handlers.callbacks.deliver import handle as deliver
@@ -56,8 +55,7 @@ async def receiver() -> AsyncIterator[HttpReceiver]:
 @pytest.fixture
 async def ports(fleet: Fleet) -> AsyncIterator[dict[type, object]]:
     """What the handlers need, as the product opens it."""
-    async with guarded_client(allow_loopback=True) as client:
-        sender = HttpCallbackSender(client, signer(SecretStr(SECRET)))
+    async with callback_sender(fleet, SECRET) as sender:
         yield {CallbackSender: sender, JobReader: EngineJobReader(fleet.engine)}
 
 

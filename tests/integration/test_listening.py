@@ -1,31 +1,32 @@
 """Who listens to a tenant's callbacks gets each as it is sent; nobody else does, and without one nothing is kept."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 
 import httpx
 import pytest
 from fastapi import FastAPI
-from pydantic import SecretStr
 from redis.asyncio import Redis
 from standardwebhooks.webhooks import Webhook
 
 from corral.stack import free_port, new_secret
 from producers import connection
 from producers.api.app import build
+from producers.callbacks.signing_key import SigningKey
 from producers.listening import KEEP, LISTENING_TTL_S, Listening
 from producers.settings import ApiSettings
-from schemas.errors import CallbackRefused
 from schemas.job_spec import catalogue
 from schemas.sent_callback import SentCallback
 from tests.conftest import serving
 from tests.support.asgi_stream import AsgiStream, streaming
 from tests.support.http_receiver import receiving
 from tests.support.until import until
-from worker.adapters.guarded_http import HttpCallbackSender, guarded_client, signer
+from worker.adapters.guarded_http import HttpPost, guarded_client
 
 TOKENS = {"acme": "the-token-of-acme-0123456789", "umbrella": "the-token-of-umbrella-0123456789"}
 ACME = f"Bearer {TOKENS['acme']}"
 SECRET = new_secret()
+KEYS = [SigningKey.parse(SECRET)]
 BODY = '{"type":"job.completed","text":"é\\n"}'.encode()
 
 
@@ -79,12 +80,14 @@ async def test_without_a_listener_nothing_is_kept(redis: Redis, listening: Liste
 @pytest.mark.usefixtures("api")
 async def test_what_is_heard_is_what_the_receiver_gets(app: FastAPI, listening: Listening) -> None:
     """Byte for byte: id, time, signature and body; no secret is among it."""
-    async with receiving() as receiver, guarded_client(allow_loopback=True) as client:
-        sender = HttpCallbackSender(client, signer(SecretStr(SECRET)), listening.tell)
-        async with streaming(app, "/v1/listen", Authorization=ACME) as stream:
-            await begun(stream)
-            await sender.send(receiver.url, tenant="acme", webhook_id="callbacks_1", body=BODY)
-            _, callback = await heard(stream)
+    async with (
+        receiving() as receiver,
+        guarded_client(allow_loopback=True) as client,
+        streaming(app, "/v1/listen", Authorization=ACME) as stream,
+    ):
+        await begun(stream)
+        await HttpPost(client)(receiver.url, KEYS, "callbacks_1", BODY, partial(listening.tell, "acme"))
+        _, callback = await heard(stream)
     (request,) = receiver.requests
     assert callback.body.encode() == request.body == BODY
     assert callback.url == receiver.url
@@ -97,13 +100,16 @@ async def test_what_is_heard_is_what_the_receiver_gets(app: FastAPI, listening: 
 @pytest.mark.usefixtures("api")
 async def test_what_cannot_be_reached_from_the_server_is_heard(app: FastAPI, listening: Listening) -> None:
     """An address of one's own laptop is refused there, and that is what listening is for."""
-    async with guarded_client(allow_loopback=False) as client:
-        sender = HttpCallbackSender(client, signer(SecretStr(SECRET)), listening.tell)
-        async with streaming(app, "/v1/listen", Authorization=ACME) as stream:
-            await begun(stream)
-            with pytest.raises(CallbackRefused):
-                await sender.send("http://localhost:3000/", tenant="acme", webhook_id="callbacks_1", body=BODY)
-            assert (await heard(stream))[1].headers["webhook-id"] == "callbacks_1"
+    async with (
+        guarded_client(allow_loopback=False) as client,
+        streaming(app, "/v1/listen", Authorization=ACME) as stream,
+    ):
+        await begun(stream)
+        tell = partial(listening.tell, "acme")
+        told = await HttpPost(client)("http://localhost:3000/", KEYS, "callbacks_1", BODY, tell)
+        assert told.error is not None
+        assert told.error.code == "callback_refused"
+        assert (await heard(stream))[1].headers["webhook-id"] == "callbacks_1"
 
 
 @pytest.mark.usefixtures("api")

@@ -7,12 +7,10 @@ from hashlib import sha1
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import SecretStr
-from ssrfguard import Resolver
 from standardwebhooks.webhooks import Webhook
 
 from corral.stack import new_secret
-from producers.engine.jobs import Engine, NewJob
+from producers.engine.jobs import NewJob
 from producers.engine.new_job import Keep
 from producers.engine.notice import callback_id, plain_callback_id
 from producers.engine.reconciliation import Reconciliation
@@ -20,15 +18,16 @@ from schemas import job_id as ids
 from schemas.callback_event import CallbackEvent
 from schemas.envelope import Callback, Envelope, EventType
 from schemas.job_spec import AnySpec, RetrySchedule
-from schemas.jobs.callbacks import DELIVER, DeliverCallback
+from schemas.jobs.callbacks import DELIVER, PING, DeliverCallback
+from tests.support.callback_sender import callback_sender
 from tests.support.faulty_worker import HANG
 from tests.support.fleet import QUEUE, Fleet, Trial, entry, spec, succeed
 from tests.support.http_receiver import HttpReceiver
 from tests.support.until import until
 from worker.adapters.engine_job_reader import EngineJobReader
-from worker.adapters.guarded_http import HttpCallbackSender, guarded_client, signer
 from worker.engine_worker import finish_script
 from worker.handlers.callbacks import deliver as handler
+from worker.handlers.callbacks import ping
 from worker.ports import CallbackSender, JobReader
 from worker.registry import Entry
 
@@ -41,16 +40,14 @@ SOON = replace(DELIVER, retry=RetrySchedule((0.02,) * 9))
 # What the server is asked by when a job ends.
 END = sha1(finish_script().encode()).hexdigest().encode()  # noqa: S324 - the server's name for a script
 CALLBACKS = Entry(SOON, handler.handle, frozenset(handler.PORTS))
+PINGS = Entry(PING, ping.handle, frozenset(ping.PORTS))
 
 
 @asynccontextmanager
-async def sending(
-    engine: Engine, *, timeout_s: float = 20.0, allow_loopback: bool = True, resolver: Resolver | None = None
-) -> AsyncIterator[dict[type, object]]:
-    """Open the ports of the handler, as the product does."""
-    async with guarded_client(allow_loopback=allow_loopback, resolver=resolver) as client:
-        sender = HttpCallbackSender(client, signer(SecretStr(SECRET)), timeout_s=timeout_s)
-        yield {CallbackSender: sender, JobReader: EngineJobReader(engine)}
+async def sending(fleet: Fleet, **options: Any) -> AsyncIterator[dict[type, object]]:  # noqa: ANN401 - of the sender
+    """Open the ports of the handler, as the product does; ``options`` are those of `callback_sender`."""
+    async with callback_sender(fleet, SECRET, **options) as sender:
+        yield {CallbackSender: sender, JobReader: EngineJobReader(fleet.engine)}
 
 
 async def add(
@@ -70,6 +67,15 @@ async def add(
     job = NewJob(job_id, kind, Envelope(callback=callback).wrap(Trial.model_validate(payload)), parent, delay_s)
     await fleet.engine.add(job)
     return job_id, parent.id
+
+
+async def tell(fleet: Fleet, callback: Callback, tenant: str = "acme") -> str:
+    """Add a job of a tenant whose end is told; give the callback's id."""
+    job_id = ids.new(QUEUE)
+    notice = DeliverCallback(job_id=job_id, kind=spec().kind, callback=callback)
+    parent = NewJob(callback_id(job_id), SOON, Envelope(tenant=tenant).wrap(notice))
+    await fleet.engine.add(NewJob(job_id, spec(), Envelope(tenant=tenant).wrap(Trial()), parent))
+    return parent.id
 
 
 async def enter(fleet: Fleet, way: Way, url: str, **options: Any) -> str:  # noqa: ANN401 - as anybody adds

@@ -25,7 +25,7 @@ from worker.context import Context
 from worker.handlers.callbacks.deliver import handle as deliver
 from worker.handlers.callbacks_interim.deliver import handle as deliver_interim
 from worker.interim import EVERY_S
-from worker.ports import CallbackSender, JobReader, Receipt
+from worker.ports import CallbackSender, JobReader, Notice, Receipt
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 PAGE, SCHEMA = FOLDER / "callback-events.md", FOLDER / "callback-events.schema.json"
@@ -61,9 +61,9 @@ class _Sent(CallbackSender):
 
     callbacks: list[tuple[str, bytes]] = field(default_factory=list)
 
-    async def send(self, _url: str, *, tenant: str, webhook_id: str, body: bytes) -> Receipt:
-        assert tenant == "acme"
-        self.callbacks.append((webhook_id, body))
+    async def send(self, notice: Notice) -> Receipt:
+        assert notice.tenant == "acme"
+        self.callbacks.append((notice.id, notice.body))
         return Receipt(204, 0.01)
 
 

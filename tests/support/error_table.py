@@ -22,7 +22,7 @@ FILE = Path(__file__).parents[2] / "docs" / "reference" / "errors.md"
 _TOLD_OF = (
     "schemas.",
     "worker.handlers.",
-    *(f"producers.{name}" for name in ("api.refusal", "enqueue", "file_store", "schedules", "tenants.")),
+    *(f"producers.{name}" for name in ("api.refusal", "callbacks.", "enqueue", "file_store", "schedules", "tenants.")),
 )
 _ROOTS = frozenset({CorralError, Refusal, Retryable, Permanent})
 

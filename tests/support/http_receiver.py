@@ -10,12 +10,17 @@ from typing import cast
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer. Of a ``hangs`` there is never one; ``size_bytes`` is promised and sent as it is read."""
+    """One answer, with ``text`` or with ``size_bytes`` of nothing. Of a ``hangs`` there is never one.
+
+    One that ``stalls`` promises ``size_bytes``, sends the text, and then nothing more.
+    """
 
     status: int = HTTPStatus.NO_CONTENT
     headers: tuple[tuple[str, str], ...] = ()
     size_bytes: int = 0
+    text: str = ""
     hangs: bool = False
+    stalls: bool = False
 
 
 @dataclass(frozen=True)
@@ -29,34 +34,56 @@ class Request:
 
 @dataclass
 class HttpReceiver:
-    """What came, in order; ``answers`` are the next ones, and then it is 204."""
+    """What came, in order; ``answers`` are the next ones, and then it is 204.
+
+    A connection is closed after each answer, unless the receiver ``keeps_alive``.
+    """
 
     url: str = ""
     requests: list[Request] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     sent_bytes: int = 0
+    connections: int = 0
+    most_at_once: int = 0
+    _at_once: int = 0
+    keeps_alive: bool = False
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one request."""
+        """Answer the requests of one connection."""
+        self.connections += 1
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
         try:
-            self.requests.append(await _read(reader))
-            answer = self.answers.pop(0) if self.answers else Answer()
-            if answer.hangs:
-                await reader.read()
-                return
-            headers = (*answer.headers, ("content-length", str(answer.size_bytes)), ("connection", "close"))
-            lines = [f"HTTP/1.1 {int(answer.status)} X", *(f"{name}: {value}" for name, value in headers)]
-            writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
-            while self.sent_bytes < answer.size_bytes:
-                writer.write(bytes(65_536))
-                await writer.drain()
-                self.sent_bytes += 65_536
+            await self._answer(reader, writer)
+            while self.keeps_alive:
+                await self._answer(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             return  # the other side has had enough
         finally:
+            self._at_once -= 1
             writer.close()
             with suppress(ConnectionError):
                 await writer.wait_closed()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.requests.append(await _read(reader))
+        answer = self.answers.pop(0) if self.answers else Answer()
+        if answer.hangs:
+            await reader.read()
+            raise ConnectionError
+        text = answer.text.encode()
+        length = ("content-length", str(answer.size_bytes or len(text)))
+        headers = (*answer.headers, length, *(() if self.keeps_alive else (("connection", "close"),)))
+        lines = [f"HTTP/1.1 {int(answer.status)} X", *(f"{name}: {value}" for name, value in headers)]
+        writer.write(("\r\n".join(lines) + "\r\n\r\n").encode() + text)
+        await writer.drain()
+        if answer.stalls:
+            await reader.read()
+            raise ConnectionError
+        while self.sent_bytes < answer.size_bytes:
+            writer.write(bytes(65_536))
+            await writer.drain()
+            self.sent_bytes += 65_536
 
 
 async def _read(reader: asyncio.StreamReader) -> Request:

@@ -8,9 +8,11 @@ The owners, by pattern; everything else must have a time to live:
 ``<prefix>:<queue>:metrics:<state>``   the queue's metrics, bounded by ``maxDataPoints``
 ``<prefix>:<queue>:<id>``              the job, as long as one structure of its queue holds the id
 ``<prefix>:<queue>:<id>:<satellite>``  the same job: one of ``SATELLITES``
+``corral:<prefix>:endpoints:<tenant>``  the tenant: its endpoints, a hash that goes with the last of them
+``corral:<prefix>:disabled:<tenant>``   the same, of those to which nothing is sent
 =====================================  ==========================================================
 
-What Corral keeps beside the engine lives below ``corral:`` and always has a time to live: idempotency
+What else Corral keeps beside the engine lives below ``corral:`` and always has a time to live: idempotency
 keys, and of ``producers/worker_registry.py`` and ``producers/audit.py`` the reports and wishes of
 workers (15 s after a worker's last word) and the operators' acts (400 days after the last one), of
 ``producers/listening.py`` that somebody listens (15 s) and what was sent meanwhile (a minute).
@@ -47,7 +49,8 @@ async def _leaked(client: Redis, keys: list[str], prefix: str) -> list[str]:
     for key in keys:
         pipe.ttl(key)
     times = zip(keys, await pipe.execute(), strict=True)
-    lasting = [key for key, time_s in times if time_s == _NO_TIME_TO_LIVE and not _is_queues_own(key, prefix)]
+    forever = [key for key, time_s in times if time_s == _NO_TIME_TO_LIVE]
+    lasting = [key for key in forever if not _is_queues_own(key, prefix) and not _is_tenants(key, prefix)]
     for key in lasting:
         _look_for_holder(pipe, key, prefix)
     found, width = await pipe.execute() if lasting else [], len(SORTED) + len(LISTS)
@@ -57,6 +60,10 @@ async def _leaked(client: Redis, keys: list[str], prefix: str) -> list[str]:
         for key, held in zip(lasting, places, strict=True)
         if not _is_of_job(key, prefix) or all(place is None for place in held)
     ]
+
+
+def _is_tenants(key: str, prefix: str) -> bool:
+    return key.startswith((f"corral:{prefix}:endpoints:", f"corral:{prefix}:disabled:"))
 
 
 def _is_queues_own(key: str, prefix: str) -> bool:

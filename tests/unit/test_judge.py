@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.callback_attempt import CallbackParked
 from schemas.errors import Cancelled as CancelledError
 from schemas.errors import CorralError, DocumentEncrypted, HandlerFailed, Permanent, Retryable
 from schemas.job_spec import RetryPolicy, RetrySchedule
@@ -98,3 +99,12 @@ def test_nothing_of_a_foreign_error_becomes_public_but_its_class(error: Exceptio
     assert isinstance(public, HandlerFailed)
     assert "secret" not in str(public.public())
     assert type(error).__name__ in str(public)
+
+
+@given(policy=policies, number=numbers, limit=numbers, rng=seeds, asked_s=seconds)
+def test_a_callback_that_was_parked_has_not_been_tried(
+    policy: RetryPolicy | RetrySchedule, number: int, limit: int, rng: random.Random, asked_s: float
+) -> None:
+    """It waits for as long as it was told, and never for the last time."""
+    error = CallbackParked("not now", retry_after_s=asked_s)
+    assert judge(error, Chances(number, limit, policy), rng) == Retrying(error, asked_s)

@@ -65,6 +65,8 @@ def test_no_secret_is_in_a_log(look: str) -> None:
         ("url", "rediss://:x@valkey:6379/0"),
         ("error", ValueError(SECRET)),
         ("headers", [("authorization", "Bearer abc")]),
+        ("sealing_keys", "x"),
+        ("detail", "signed by whsk_abc="),
     ],
 )
 def test_a_secret_is_hidden_by_its_field_or_its_look(name: str, value: object) -> None:

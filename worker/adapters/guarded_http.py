@@ -1,4 +1,4 @@
-"""Fills the ports ``SourceFetcher`` and ``CallbackSender``: HTTP to addresses that strangers gave us.
+"""Fills the port ``SourceFetcher`` and POSTs callbacks: HTTP to addresses that strangers gave us.
 
 One guarded client for both: a name is resolved once, every address is checked, and the connection
 goes to the address that was checked. No redirects, no proxies from the environment, no user names
@@ -6,10 +6,10 @@ in addresses, nothing that is not public - unless the operator allows loopback, 
 """
 
 import asyncio
-import base64
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -18,24 +18,24 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import httpx
-from pydantic import SecretStr
 from ssrfguard import DEFAULT_DENIED, AddressTable, Block, Policy, Reach, Resolver, SSRFGuardError
 from ssrfguard.httpx import AsyncSafeTransport
-from standardwebhooks.webhooks import Webhook
 
+from producers.callbacks.signing_key import SigningKey, signature_base, signed_headers
+from producers.log import hide
+from schemas.callback_attempt import ANSWER_LIMIT_CHARS, CallbackAttempt
 from schemas.errors import (
     CallbackRefused,
     CallbackRejected,
     DocumentTooLarge,
-    Misconfigured,
     SourceRefused,
     SourceUnavailable,
 )
 from schemas.sent_callback import SentCallback
 from worker.idle_first import IdleFirst
-from worker.ports import CallbackSender, Receipt, SourceFetcher
+from worker.ports import SourceFetcher
 
-Tell = Callable[[str, SentCallback], Awaitable[None]]
+Tell = Callable[[SentCallback], Awaitable[None]]
 
 _LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 _WEB_PORTS = frozenset({80, 443, 8080, 8443})
@@ -44,14 +44,22 @@ _ONE_CONNECTION = httpx.Limits(max_connections=1, max_keepalive_connections=1, k
 _FETCH_TOTAL_S = 300.0
 _SEND_TOTAL_S = 20.0
 _LONGEST_WAIT_S = 3600.0
-_KEY_BYTES = range(24, 65)
+_ANSWER_S = 2.0
+_ANSWER_LIMIT_BYTES = 64 * 1024
 # The client's faults that time may heal; every other 4xx is a no for good.
 _HEALING = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 
 # Public by number, but on one cloud every machine finds that cloud's own services there, and
 # ssrfguard 0.4.1 does not know it.
 _AZURE = Block(ip_network("168.63.129.16/32"), "Cloud metadata (Azure)", "", Reach.DENIED)
-_DENIED = AddressTable((*DEFAULT_DENIED.blocks, _AZURE))
+# An IPv4 address inside an IPv6 one (NAT64, 6to4, Teredo, mapped) is decoded by the package, and let through when
+# it is public. Nobody needs that way in: all of them are denied.
+_DENIED = AddressTable(
+    tuple(
+        replace(block, reach=Reach.DENIED) if block.reach is Reach.TRANSLATED else block
+        for block in (*DEFAULT_DENIED.blocks, _AZURE)
+    )
+)
 
 
 def policy(*, allow_loopback: bool) -> Policy:
@@ -81,30 +89,9 @@ async def guarded_client(*, allow_loopback: bool, resolver: Resolver | None = No
         timeout=_TIMEOUT,
         follow_redirects=False,
         trust_env=False,
-        headers={"User-Agent": "Corral"},
+        headers={"User-Agent": "Corral", "Accept-Encoding": "identity"},
     ) as client:
         yield client
-
-
-def signer(secret: SecretStr | None) -> Webhook:
-    """Make what signs callbacks out of the operator's secret.
-
-    Raises:
-        Misconfigured: it is missing, or not ``whsec_`` and base64 of 24 to 64 bytes.
-    """
-    if secret is None:
-        raise Misconfigured("CORRAL_CALLBACK_SECRET is missing; `corral secret` makes one")
-    prefix, _, encoded = secret.get_secret_value().partition("_")
-    try:
-        key = base64.b64decode(encoded, validate=True)
-    except ValueError:
-        key = b""
-    if prefix != "whsec" or len(key) not in _KEY_BYTES:
-        # Of 24 to 64 bytes, as Standard Webhooks 1.0.0 demands: its verifiers refuse others.
-        raise Misconfigured(
-            "CORRAL_CALLBACK_SECRET is not whsec_ and base64 of 24 to 64 bytes; `corral secret` makes one"
-        )
-    return Webhook(key)
 
 
 class HttpSourceFetcher(SourceFetcher):
@@ -124,45 +111,73 @@ class HttpSourceFetcher(SourceFetcher):
                 return str(response.headers.get("content-type", "application/octet-stream"))
 
 
-class HttpCallbackSender(CallbackSender):
-    """Signs with the operator's secret and POSTs."""
+class HttpPost:
+    """POSTs callbacks, signed."""
 
-    def __init__(
-        self, client: httpx.AsyncClient, webhook: Webhook, tell: Tell | None = None, *, timeout_s: float = _SEND_TOTAL_S
-    ) -> None:
-        """Send through a guarded client that the caller closes, signed by ``webhook``; ``tell`` hears of each try."""
-        self._tell = tell
+    def __init__(self, client: httpx.AsyncClient, *, timeout_s: float = _SEND_TOTAL_S) -> None:
+        """Send through a guarded client that the caller closes; a receiver has ``timeout_s`` to answer."""
         self._client = client
-        self._webhook = webhook
         self._timeout_s = timeout_s
 
-    async def send(self, url: str, *, tenant: str, webhook_id: str, body: bytes) -> Receipt:
-        """POST under the headers of Standard Webhooks 1.0.0; see the port."""
+    async def __call__(
+        self, url: str, keys: Sequence[SigningKey], webhook_id: str, body: bytes, tell: Tell | None = None
+    ) -> CallbackAttempt:
+        """POST once under the headers of Standard Webhooks 1.0.0; whatever comes of it is the attempt's.
+
+        Only 2xx counts as delivered, and no redirect is followed. ``tell`` hears of it first: who listens may
+        be the only one who can reach the address.
+        """
         # Of the attempt, not of the event: receivers refuse what is older than five minutes.
-        now = datetime.now(UTC)
-        headers = {
-            "content-type": "application/json",
-            "webhook-id": webhook_id,
-            "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": self._webhook.sign(webhook_id, now, body.decode()),
-        }
-        if self._tell is not None:
-            # Before it is known whether the address can be reached: who listens may be the only one who can.
-            await self._tell(tenant, SentCallback(url=url, headers=headers, body=body.decode()))
+        at = datetime.now(UTC)
+        headers = {"content-type": "application/json", **signed_headers(keys, webhook_id, at, body)}
+        if tell is not None:
+            await tell(SentCallback(url=url, headers=headers, body=body.decode()))
+        told = CallbackAttempt(
+            at=at, url=url, latency_s=0, signature_base=signature_base(webhook_id, at, body).decode()
+        )
         begun = time.perf_counter()
-        with _translated(CallbackRefused, CallbackRejected):
-            # The answer's body is nobody's business: it is closed unread.
-            async with (
-                asyncio.timeout(self._timeout_s),
-                self._client.stream("POST", url, content=body, headers=headers) as response,
-            ):
-                status = response.status_code
-        if response.is_success:
-            return Receipt(status, time.perf_counter() - begun)
-        if status == HTTPStatus.GONE:
-            raise CallbackRefused("the receiver answered 410 gone; it wants no more callbacks")
-        wait_s = _retry_after_s(response)
-        raise CallbackRejected(f"the receiver answered {status}; it must answer 2xx", retry_after_s=wait_s)
+        try:
+            with _translated(CallbackRefused, CallbackRejected):
+                async with (
+                    asyncio.timeout(self._timeout_s),
+                    self._client.stream("POST", url, content=body, headers=headers) as response,
+                ):
+                    latency_s = time.perf_counter() - begun
+                    return told.model_copy(update={"latency_s": latency_s} | await _read(response))
+        except (CallbackRefused, CallbackRejected) as error:
+            return told.model_copy(update={"latency_s": time.perf_counter() - begun, "error": error.public()})
+
+
+async def _read(response: httpx.Response) -> dict[str, object]:
+    status = response.status_code
+    error: CallbackRefused | CallbackRejected | None = None
+    if status == HTTPStatus.GONE:
+        error = CallbackRefused("the receiver answered 410 gone; it wants no more callbacks")
+    elif not response.is_success:
+        error = CallbackRejected(f"the receiver answered {status}; it must answer 2xx")
+    server = response.extensions["network_stream"].get_extra_info("server_addr")
+    return {
+        "status": status,
+        "address": server[0] if server else None,
+        "answer": await _excerpt(response),
+        "error": error.public() if error else None,
+        "retry_after_s": _retry_after_s(response),
+    }
+
+
+async def _excerpt(response: httpx.Response) -> str:
+    """Give the beginning of an answer. Read to its end, its connection can be used again; its status stands anyhow."""
+    kept, size_bytes = b"", 0
+    with suppress(TimeoutError, httpx.HTTPError):
+        async with asyncio.timeout(_ANSWER_S):
+            # As it comes: what is compressed would have to be unpacked, by whoever says how far.
+            async for chunk in response.aiter_raw():
+                kept = (kept + chunk)[:ANSWER_LIMIT_CHARS]
+                size_bytes += len(chunk)
+                if size_bytes > _ANSWER_LIMIT_BYTES:
+                    break
+    text = "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in kept.decode(errors="replace"))
+    return hide(None, "", text)
 
 
 @contextmanager

@@ -6,13 +6,14 @@ from schemas.callback_event import CallbackEvent, EndedJob
 from schemas.envelope import OutcomeType
 from schemas.errors import JobError, Retryable
 from schemas.job_status import JobRecord, JobState
-from schemas.jobs.callbacks import DeliverCallback, DeliveredCallback
-from worker.ports import CallbackSender, JobContext, JobReader
+from schemas.jobs.callbacks import DELIVER, REPLAY_RETRY, DeliverCallback, DeliveredCallback
+from worker.ports import CallbackSender, JobContext, JobReader, Notice
 
 PORTS = (CallbackSender, JobReader)
 
 # Standard Webhooks 1.0.0 asks senders to stay below 20 kB: receivers refuse what is larger.
 _LIMIT_BYTES = 20_000
+_LONGEST_MESSAGE = 1_000
 
 _TYPES: dict[JobState, OutcomeType] = {
     JobState.COMPLETED: "job.completed",
@@ -28,32 +29,45 @@ class JobUnfinished(Retryable):
 
 
 async def handle(payload: DeliverCallback, job: JobContext) -> DeliveredCallback:
-    """Send one callback. Its id is this job's, so every try carries the same one.
+    """Send one callback. Its id is this job's, or that of the callback it replays: every try carries the same one.
 
     Safe to repeat: a receiver knows a repetition by its ``webhook-id``.
 
     Raises:
         CallbackRejected: the receiver did not take it; worth another attempt.
+        CallbackParked: its endpoint takes nothing now; no attempt.
         CallbackRefused: the address is not public or gone; never worth one.
         JobUnfinished: the job has not ended, though the engine says so; worth another attempt.
     """
     event = _event(payload, await job.use(JobReader).read(payload.job_id))
     if event.type not in payload.callback.events:
-        return DeliveredCallback(webhook_id=job.id, type=event.type, sent=False)
-    body = _body(event)
-    url = str(payload.callback.url)
-    receipt = await job.use(CallbackSender).send(url, tenant=job.tenant, webhook_id=job.id, body=body)
-    return DeliveredCallback(
-        webhook_id=job.id, type=event.type, sent=True, status=receipt.status, latency_s=receipt.latency_s
+        return DeliveredCallback(webhook_id=payload.replay_of or job.id, type=event.type, sent=False)
+    notice = Notice(
+        id=payload.replay_of or job.id,
+        tenant=job.tenant,
+        callback=payload.callback,
+        event=event.type,
+        body=_body(event),
+        at=event.timestamp,
+        job_id=payload.job_id,
+        kind=payload.kind,
+        carrier_id=job.id,
+        on_request=payload.replay_of is not None,
+        last=job.attempt >= (REPLAY_RETRY if payload.replay_of else DELIVER.retry).attempts,
     )
+    receipt = await job.use(CallbackSender).send(notice)
+    sent = {"status": receipt.status, "latency_s": receipt.latency_s} if receipt else {}
+    return DeliveredCallback(webhook_id=notice.id, type=event.type, sent=receipt is not None, **sent)
 
 
 def _body(event: CallbackEvent) -> bytes:
     body = event.model_dump_json(exclude_none=True).encode()
     if len(body) <= _LIMIT_BYTES:
         return body
-    links = {"result": f"/v1/jobs/{event.data.id}/result"}
-    ended = event.data.model_copy(update={"result": None, "links": links})
+    links, error = {"result": f"/v1/jobs/{event.data.id}/result"}, event.data.error
+    # Any program may have written why its job failed, at any length.
+    cut = error and error.model_copy(update={"message": error.message[:_LONGEST_MESSAGE]})
+    ended = event.data.model_copy(update={"result": None, "links": links, "error": cut})
     return event.model_copy(update={"data": ended}).model_dump_json(exclude_none=True).encode()
 
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 from schemas.callback_event import InterimEvent, RunningJob
 from schemas.jobs.callbacks import DeliveredCallback
-from schemas.jobs.callbacks_interim import DeliverInterim
-from worker.ports import CallbackSender, JobContext, JobReader
+from schemas.jobs.callbacks_interim import DELIVER, DeliverInterim
+from worker.ports import CallbackSender, JobContext, JobReader, Notice
 
 PORTS = (CallbackSender, JobReader)
 
@@ -32,9 +32,18 @@ async def handle(payload: DeliverInterim, job: JobContext) -> DeliveredCallback:
     if payload.type == "job.progress":
         running.progress, event.timestamp = status.progress, now
         webhook_id = f"{job.id}-{round(now.timestamp() * 1000)}"
-    body = event.model_dump_json(exclude_none=True).encode()
-    url = str(payload.callback.url)
-    receipt = await job.use(CallbackSender).send(url, tenant=job.tenant, webhook_id=webhook_id, body=body)
-    return DeliveredCallback(
-        webhook_id=webhook_id, type=payload.type, sent=True, status=receipt.status, latency_s=receipt.latency_s
+    notice = Notice(
+        id=webhook_id,
+        tenant=job.tenant,
+        callback=payload.callback,
+        event=payload.type,
+        body=event.model_dump_json(exclude_none=True).encode(),
+        at=event.timestamp,
+        job_id=payload.job_id,
+        kind=status.kind,
+        carrier_id=job.id,
+        last=job.attempt >= DELIVER.retry.attempts,
     )
+    receipt = await job.use(CallbackSender).send(notice)
+    sent = {"status": receipt.status, "latency_s": receipt.latency_s} if receipt else {}
+    return DeliveredCallback(webhook_id=webhook_id, type=payload.type, sent=receipt is not None, **sent)

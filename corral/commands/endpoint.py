@@ -1,0 +1,121 @@
+"""``corral endpoint``: receivers of callbacks that a tenant registers."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import click
+from pydantic import ValidationError
+
+from corral.commands.connection import call, explained, of_the_api
+from producers.endpoint_client import Receivers
+from schemas.endpoint import EndpointRequest, EndpointStatus
+from schemas.envelope import describe
+
+T = TypeVar("T")
+
+
+@click.group()
+def endpoint() -> None:
+    """Register receivers of callbacks, and look after them."""
+
+
+@endpoint.command()
+@click.argument("url")
+@click.option("--event", "events", multiple=True, metavar="TYPE", help="Only these; all without it. May be repeated.")
+@click.option("--description", default="", help="For people.")
+@click.option("--public-key", is_flag=True, help="Sign by ed25519: its receiver needs no secret.")
+@of_the_api
+@explained
+def add(
+    url: str, events: tuple[str, ...], description: str, *, public_key: bool, api_url: str, token: str | None
+) -> None:
+    """Register URL. What it prints verifies its callbacks; a secret is shown this once."""
+    given = {"url": url, "description": description, "signature": "ed25519" if public_key else "hmac-sha256"}
+    try:
+        request = EndpointRequest.model_validate(given | ({"events": events} if events else {}))
+    except ValidationError as error:
+        raise click.UsageError(describe(error)) from error
+    new = _call(api_url, token, lambda receivers: receivers.add(request))
+    click.echo(f"{new.id}  {new.secret or new.public_key}")
+
+
+@endpoint.command("list")
+@of_the_api
+@explained
+def list_(api_url: str, token: str | None) -> None:
+    """Print every endpoint: its id, its address, and whether it is disabled."""
+    for found in _call(api_url, token, lambda receivers: receivers.endpoints()):
+        click.echo(_line(found))
+
+
+@endpoint.command()
+@click.argument("endpoint_id")
+@of_the_api
+@explained
+def show(endpoint_id: str, api_url: str, token: str | None) -> None:
+    """Print an endpoint and how it goes, as JSON."""
+    click.echo(_call(api_url, token, lambda receivers: receivers.endpoint(endpoint_id)).model_dump_json(indent=2))
+
+
+@endpoint.command()
+@click.argument("endpoint_id")
+@click.option("--overlap", "overlap_s", default=24 * 3600.0, show_default=True, help="Seconds that both secrets sign.")
+@of_the_api
+@explained
+def rotate(endpoint_id: str, overlap_s: float, api_url: str, token: str | None) -> None:
+    """Give an endpoint a new secret, and print it, this once."""
+    new = _call(api_url, token, lambda receivers: receivers.rotate(endpoint_id, overlap_s))
+    click.echo(new.secret or new.public_key)
+
+
+@endpoint.command()
+@click.argument("endpoint_id")
+@of_the_api
+@explained
+def disable(endpoint_id: str, api_url: str, token: str | None) -> None:
+    """Have nothing sent to an endpoint; its callbacks wait."""
+    _call(api_url, token, lambda receivers: receivers.disable(endpoint_id))
+
+
+@endpoint.command()
+@click.argument("endpoint_id")
+@of_the_api
+@explained
+def enable(endpoint_id: str, api_url: str, token: str | None) -> None:
+    """Have an endpoint, or a disabled origin, sent its callbacks again, the oldest first."""
+    _call(api_url, token, lambda receivers: receivers.enable(endpoint_id))
+
+
+@endpoint.command()
+@click.argument("endpoint_id")
+@of_the_api
+@explained
+def ping(endpoint_id: str, api_url: str, token: str | None) -> None:
+    """Send an event to an endpoint, and print the id of the callback."""
+    click.echo(_call(api_url, token, lambda receivers: receivers.ping(endpoint_id)))
+
+
+@endpoint.command()
+@click.argument("endpoint_id")
+@of_the_api
+@explained
+def remove(endpoint_id: str, api_url: str, token: str | None) -> None:
+    """Delete an endpoint; callbacks that wait for it fail."""
+    _call(api_url, token, lambda receivers: receivers.remove(endpoint_id))
+
+
+@endpoint.command()
+@of_the_api
+@explained
+def reseal(api_url: str, token: str | None) -> None:
+    """Encrypt every tenant's secrets under the first of CORRAL_SEALING_KEYS, as the operator."""
+    click.echo(f"{_call(api_url, token, lambda receivers: receivers.reseal())} secrets are sealed anew")
+
+
+def _call(api_url: str, token: str | None, step: Callable[[Receivers], Awaitable[T]]) -> T:
+    return call(api_url, token, lambda corral: step(Receivers(corral)))
+
+
+def _line(found: EndpointStatus) -> str:
+    state = f"DISABLED ({found.disabled.reason})" if found.disabled else "enabled"
+    return f"{found.id}  {state}  {found.url}  {','.join(found.events)}"

@@ -1,0 +1,57 @@
+-- What came of a callback, and who is next. ARGV[7..]: result, whether it was a probe, whether somebody asked for it,
+-- the wait that the receiver asked for ("" for none), what is written when it is gone, and when it keeps failing,
+-- failures until the breaker opens, first and longest wait for a probe, failing time until it is disabled, and for how
+-- long a slot is kept. Gives what has changed, and the jobs to promote.
+local result, probe, on_request, asked_s = ARGV[7], ARGV[8] == '1', ARGV[9] == '1', ARGV[10]
+local most_failures, probe_s, longest_s, disable_after_s = tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16])
+local reserved_s, change = tonumber(ARGV[17]), ''
+
+local function failed()
+  local failures = call('HINCRBY', state, 'failures', 1)
+  call('HSETNX', state, 'since', tostring(now))
+  if failures < most_failures then return end
+  if probe or not number('open_until') then
+    local opened = call('HINCRBY', state, 'opened', 1)
+    call('HSET', state, 'open_until', tostring(now + math.min(longest_s, probe_s * 2 ^ (opened - 1))))
+    change = 'opened'
+  end
+  if now - number('since') >= disable_after_s and call('HSETNX', disabled, target, ARGV[12]) == 1 then
+    change = 'disabled'
+  end
+end
+
+local function slow_down()
+  local wait_s = tonumber(asked_s)
+  if wait_s == 0 then
+    -- It did not say for how long: a second at first, each time twice as long, up to a minute.
+    wait_s = math.min(60, 2 ^ (call('HINCRBY', state, 'throttled', 1) - 1))
+  end
+  call('HSET', state, 'not_before', tostring(math.max(number('not_before') or 0, now + wait_s)))
+end
+
+call('ZREM', slots, job)
+if not on_request then
+  if result == 'delivered' then
+    if number('open_until') then change = 'closed' end
+    call('HDEL', state, 'failures', 'since', 'open_until', 'opened', 'throttled', 'not_before')
+  elseif result == 'failed' then
+    failed()
+  elseif result == 'gone' and call('HSETNX', disabled, target, ARGV[11]) == 1 then
+    change = 'disabled'
+  end
+  if asked_s ~= '' then slow_down() end
+  call('EXPIRE', state, keep_s)
+end
+
+local open_until, not_before = number('open_until'), number('not_before')
+local shut = call('HEXISTS', disabled, target) == 1 or (open_until and now < open_until) or (not_before and now < not_before)
+local room = math.min(concurrency - call('ZCARD', slots), math.floor(tokens()))
+if open_until then room = math.min(room, 1) end
+if shut or room <= 0 then return {change} end
+local released = call('ZRANGE', line, 0, room - 1)
+for _, id in ipairs(released) do
+  call('ZREM', line, id)
+  call('ZADD', slots, now + reserved_s, id)
+end
+if #released > 0 then call('EXPIRE', slots, keep_s) end
+return {change, unpack(released)}
