@@ -61,6 +61,9 @@ async def test_a_removed_job_leaves_no_key(leaky: Redis, queue: Queue) -> None:
         "bull:documents:17:logs",
         "bull:documents:17:unheard-of",
         "bull:documents",
+        "corral:bull:callback:callbacks_1",
+        "corral:bull:target:acme:ep_1:parked",
+        "corral:other:endpoints:acme",
     ],
 )
 async def test_a_key_that_nobody_owns_is_a_leak(leaky: Redis, key: str) -> None:
@@ -68,6 +71,17 @@ async def test_a_key_that_nobody_owns_is_a_leak(leaky: Redis, key: str) -> None:
     await leaky.set(key, "left behind")
 
     assert await leaked_keys(leaky) == [key]
+
+
+@pytest.mark.parametrize("key", ["corral:bull:endpoints:acme", "corral:bull:disabled:acme"])
+async def test_what_a_tenant_has_registered_is_the_tenants(leaky: Redis, key: str) -> None:
+    """It goes with the last of its fields."""
+    await leaky.hset(key, "ep_1", "{}")
+
+    assert await leaked_keys(leaky) == []
+
+    await leaky.hdel(key, "ep_1")
+    assert await leaky.exists(key) == 0
 
 
 async def test_a_key_that_will_end_is_no_leak(leaky: Redis) -> None:
