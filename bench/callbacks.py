@@ -25,7 +25,7 @@ from bench.subject import SubjectFailedError
 from corral.stack import free_port
 from producers import connection, log
 from producers.engine.jobs import Engine, NewJob
-from producers.engine.remembered import callback_id
+from producers.engine.notice import callback_id
 from schemas import job_id as ids
 from schemas.envelope import Callback, Envelope
 from schemas.job_spec import JobSpec
