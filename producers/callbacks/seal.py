@@ -8,13 +8,13 @@ import base64
 import hashlib
 import secrets
 from dataclasses import dataclass
-from typing import Self
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from typing import TYPE_CHECKING, Self
 
 from schemas.errors import Misconfigured, Retryable
 from schemas.settings import CallbackSettings
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -31,7 +31,7 @@ class SealingKeyMissing(Retryable):
 class Seal:
     """Seals under the newest key, opens under each; keys by name, the newest first."""
 
-    keys: dict[str, AESGCM]
+    keys: dict[str, bytes]
 
     @classmethod
     def of(cls, settings: CallbackSettings) -> Self:
@@ -47,7 +47,7 @@ class Seal:
             except OSError as error:
                 raise Misconfigured(f"CORRAL_SEALING_KEYS_FILE cannot be read ({type(error).__name__})") from error
         keys = [_key(text) for text in texts.split()]
-        return cls({hashlib.sha256(key).hexdigest()[:_NAME_CHARS]: AESGCM(key) for key in keys})
+        return cls({hashlib.sha256(key).hexdigest()[:_NAME_CHARS]: key for key in keys})
 
     def seal(self, secret: str, *, of: str) -> str:
         """Encrypt a secret of ``of``.
@@ -59,7 +59,7 @@ class Seal:
             raise SealingKeyMissing("endpoints cannot be kept here: the operator must set CORRAL_SEALING_KEYS")
         name, key = next(iter(self.keys.items()))
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        sealed = key.encrypt(nonce, secret.encode(), of.encode())
+        sealed = _cipher(key).encrypt(nonce, secret.encode(), of.encode())
         return ".".join([name, base64.b64encode(nonce).decode(), base64.b64encode(sealed).decode()])
 
     def open(self, sealed: str, *, of: str) -> str:
@@ -69,12 +69,18 @@ class Seal:
             SealingKeyMissing: it was sealed under a key that is not here, or it is not what was sealed.
         """
         name, nonce, text = sealed.split(".")
+        opened = self._opened(name, base64.b64decode(nonce), base64.b64decode(text), of.encode())
+        if opened is None:
+            raise SealingKeyMissing(f"the secret was sealed under the key {name}: add it to CORRAL_SEALING_KEYS")
+        return opened.decode()
+
+    def _opened(self, name: str, nonce: bytes, sealed: bytes, of: bytes) -> bytes | None:
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - as below
+
         try:
-            return self.keys[name].decrypt(base64.b64decode(nonce), base64.b64decode(text), of.encode()).decode()
-        except (KeyError, InvalidTag) as error:
-            raise SealingKeyMissing(
-                f"the secret was sealed under the key {name}: add it to CORRAL_SEALING_KEYS"
-            ) from error
+            return _cipher(self.keys[name]).decrypt(nonce, sealed, of)
+        except (KeyError, InvalidTag):
+            return None
 
     def is_newest(self, sealed: str) -> bool:
         """Tell whether a secret is sealed under the key that seals now."""
@@ -84,6 +90,13 @@ class Seal:
 def new_key() -> str:
     """Make a key: base64 of 32 random bytes."""
     return base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
+
+
+def _cipher(key: bytes) -> "AESGCM":
+    # Imported by who has a secret to open: the library takes 8 MB.
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+
+    return AESGCM(key)
 
 
 def _key(text: str) -> bytes:

@@ -10,12 +10,14 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from standardwebhooks.webhooks import Webhook
 
 from schemas.endpoint import Signature
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 __all__ = ["Signature", "SigningKey", "signature_base", "signed_headers"]
 
@@ -73,7 +75,7 @@ class SigningKey:
         """Give one signature with its version, ``v1,...`` or ``v1a,...``."""
         if self.signature == "hmac-sha256":
             return str(Webhook(self._bytes).sign(webhook_id, at, body.decode()))
-        signed = Ed25519PrivateKey.from_private_bytes(self._bytes).sign(signature_base(webhook_id, at, body))
+        signed = _private(self._bytes).sign(signature_base(webhook_id, at, body))
         return f"v1a,{base64.b64encode(signed).decode()}"
 
 
@@ -92,7 +94,14 @@ def signed_headers(keys: Iterable[SigningKey], webhook_id: str, at: datetime, bo
 
 
 def _public(seed: bytes) -> bytes:
-    return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+    return _private(seed).public_key().public_bytes_raw()
+
+
+def _private(seed: bytes) -> "Ed25519PrivateKey":
+    # Imported by who has such a key: the library takes 8 MB, and most sign by HMAC.
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
+
+    return Ed25519PrivateKey.from_private_bytes(seed)
 
 
 def _written(prefix: str, key: bytes) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from standardwebhooks.webhooks import Webhook
 
 from corral.stack import new_secret
+from producers.callbacks.gate import Breaker, Gate
 from producers.engine.jobs import NewJob
 from producers.engine.new_job import Keep
 from producers.engine.notice import callback_id, plain_callback_id
@@ -19,7 +20,7 @@ from schemas.callback_event import CallbackEvent
 from schemas.envelope import Callback, Envelope, EventType
 from schemas.job_spec import AnySpec, RetrySchedule
 from schemas.jobs.callbacks import DELIVER, PING, DeliverCallback
-from tests.support.callback_sender import callback_sender
+from tests.support.callback_sender import callback_sender, desk_of
 from tests.support.faulty_worker import HANG
 from tests.support.fleet import QUEUE, Fleet, Trial, entry, spec, succeed
 from tests.support.http_receiver import HttpReceiver
@@ -45,8 +46,12 @@ PINGS = Entry(PING, ping.handle, frozenset(ping.PORTS))
 
 @asynccontextmanager
 async def sending(fleet: Fleet, **options: Any) -> AsyncIterator[dict[type, object]]:  # noqa: ANN401 - of the sender
-    """Open the ports of the handler, as the product does; ``options`` are those of `callback_sender`."""
-    async with callback_sender(fleet, SECRET, **options) as sender:
+    """Open the ports of the handler, as the product does, but for a breaker: its waits are as long as real outages.
+
+    ``options`` are those of `callback_sender`.
+    """
+    desk = replace(desk_of(fleet.redis), gate=Gate(fleet.redis, prefix="bull", breaker=Breaker(failures=1_000)))
+    async with callback_sender(fleet, SECRET, desk=desk, **options) as sender:
         yield {CallbackSender: sender, JobReader: EngineJobReader(fleet.engine)}
 
 
