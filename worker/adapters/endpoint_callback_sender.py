@@ -33,7 +33,6 @@ from schemas.errors import (
 from schemas.sent_callback import SentCallback
 from schemas.settings import CallbackSettings
 from worker.ports import CallbackSender, Notice, Receipt
-from worker.turns import Turns
 
 log = structlog.get_logger()
 
@@ -120,17 +119,12 @@ class EndpointCallbackSender(CallbackSender):
         self._post = post
         self._keys = keys
         self._desk = desk
-        self._turns = Turns()
 
     async def send(self, notice: Notice) -> Receipt | None:
         """POST once, when the endpoint takes it now; see the port."""
         to = await self._destination(notice)
         if to.events is not None and not notice.on_request and notice.event not in to.events:
             return None
-        async with self._turns.turn(to.target, to.target.concurrency):
-            return await self._send(notice, to)
-
-    async def _send(self, notice: Notice, to: Destination) -> Receipt:
         found = await self._desk.gate.enter(to.target, notice.carrier_id, notice.at, on_request=notice.on_request)
         if isinstance(found, Parked):
             raise await self._parked(notice, to, found)
