@@ -5,7 +5,6 @@ process of its own. The floor is plain httpx: the same bodies, signed, and no qu
 """
 
 import asyncio
-import random
 import tempfile
 import time
 from collections import Counter
@@ -19,6 +18,7 @@ from pydantic import BaseModel
 from redis import Redis as BlockingRedis
 
 from bench.callbacks_process import Fleet, cpu_s
+from bench.in_process_worker import working
 from bench.report import Report, Target, medians
 from bench.server import Server
 from bench.subject import SubjectFailedError
@@ -31,12 +31,6 @@ from schemas.envelope import Callback, Envelope
 from schemas.job_spec import JobSpec
 from schemas.jobs.callbacks import DELIVER, DeliverCallback
 from schemas.settings import LogSettings
-from worker.attempt import Attempt
-from worker.consumer import BLOCK_S, Consumer
-from worker.consumer_options import ConsumerOptions
-from worker.metrics import WorkerMetrics
-from worker.registry import Entry, Registry
-from worker.runner import Runner
 
 NAME = "callbacks"
 _CORRAL, _FLOOR = "Corral, one worker process", "plain httpx, no queue"
@@ -176,17 +170,8 @@ class _Bench:
         async def handle(payload: Nothing, _job: object) -> Nothing:
             return payload
 
-        registry = Registry([Entry(SPEC, handle, frozenset())])
-        attempt = Attempt(registry, {}, WorkerMetrics(registry), random.Random(1))  # noqa: S311 - jitter
-        async with connection.patient(self._fleet.redis_url, block_s=BLOCK_S) as redis:
-            options = ConsumerOptions(
-                queue="bench", prefix="bull", name="bench", lock_s=30, crashes=3, keep_finished_s=3600
-            )
-            runner = Runner(Consumer(redis, options), attempt, concurrency=20)
-            task = asyncio.create_task(runner.run())
+        async with working(self._fleet.redis_url, SPEC, handle, keep_finished_s=3600):
             yield
-            runner.stop()
-            await task
 
     async def _ask(self, requests: int) -> list[float]:
         took_ms = []

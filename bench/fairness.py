@@ -1,7 +1,6 @@
 """What a small tenant waits behind a large one, and what fairness costs; the plain line and the fair one in turns."""
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ from pydantic import BaseModel
 from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 
+from bench.in_process_worker import working
 from bench.report import Report, Target, medians
 from bench.server import Server
 from producers import connection, log
@@ -23,13 +23,7 @@ from schemas import job_id as ids
 from schemas.envelope import Envelope
 from schemas.job_spec import JobSpec
 from schemas.settings import LogSettings
-from worker.attempt import Attempt
-from worker.consumer import BLOCK_S, Consumer
-from worker.consumer_options import ConsumerOptions
-from worker.metrics import WorkerMetrics
 from worker.ports import JobContext
-from worker.registry import Entry, Registry
-from worker.runner import Runner
 
 NAME = "fairness"
 _SUBJECTS = ("plain", "fair", "fair, with limits")
@@ -111,17 +105,8 @@ class _Bench:
             await wait()
             return Done()
 
-        registry = Registry([Entry(SPEC, handle, frozenset())])
-        attempt = Attempt(registry, {}, WorkerMetrics(registry), random.Random(1))  # noqa: S311 - jitter
-        async with connection.patient(self.url, block_s=BLOCK_S) as redis:
-            options = ConsumerOptions(
-                queue="bench", prefix="bull", name="bench", lock_s=30, crashes=3, keep_finished_s=60
-            )
-            runner = Runner(Consumer(redis, options), attempt, concurrency=20)
-            task = asyncio.create_task(runner.run())
+        async with working(self.url, SPEC, handle, keep_finished_s=60):
             yield
-            runner.stop()
-            await task
 
 
 async def _round(server: Server, subject: str, jobs: int) -> list[Sample]:

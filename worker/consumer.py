@@ -1,4 +1,4 @@
-"""The worker's one border with the engine: the only file on this side that knows BullMQ.
+"""The worker's border with the engine: with ``engine_worker.py`` all on this side that knows BullMQ.
 
 Jobs are fetched, locked and ended with the package's own scripts; its loop is not used, ``Runner``
 says why. The engine's words (camelCase, milliseconds, its errors) end here.

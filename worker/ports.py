@@ -17,6 +17,7 @@ from schemas.artifact import Artifact
 from schemas.envelope import Callback
 from schemas.job_spec import AnySpec
 from schemas.job_status import JobRecord, Progress
+from schemas.jobs.callbacks import DeliveredCallback, SentEvent
 from schemas.jobs.documents import ConvertOptions, OutputName, PageLane
 from schemas.jobs.schedules import FireSchedule
 
@@ -141,7 +142,7 @@ class Notice:
     id: str
     tenant: str
     callback: Callback
-    event: str
+    event: SentEvent
     body: bytes
     at: datetime
     job_id: str
@@ -149,6 +150,11 @@ class Notice:
     carrier_id: str
     on_request: bool = False
     last: bool = False
+
+    def delivered(self, receipt: "Receipt | None") -> DeliveredCallback:
+        """Give the result of the job that carries it; without a receipt nobody wanted it."""
+        came = {"status": receipt.status, "latency_s": receipt.latency_s} if receipt else {}
+        return DeliveredCallback(webhook_id=self.id, type=self.event, sent=receipt is not None, **came)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,5 @@
 """``corral endpoint``: receivers of callbacks that a tenant registers."""
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
-
 import click
 from pydantic import ValidationError
 
@@ -10,8 +7,6 @@ from corral.commands.connection import call, explained, of_the_api
 from producers.endpoint_client import Receivers
 from schemas.endpoint import EndpointRequest, EndpointStatus
 from schemas.envelope import describe
-
-T = TypeVar("T")
 
 
 @click.group()
@@ -35,7 +30,7 @@ def add(
         request = EndpointRequest.model_validate(given | ({"events": events} if events else {}))
     except ValidationError as error:
         raise click.UsageError(describe(error)) from error
-    new = _call(api_url, token, lambda receivers: receivers.add(request))
+    new = call(api_url, token, lambda corral: Receivers(corral).add(request))
     click.echo(f"{new.id}  {new.secret or new.public_key}")
 
 
@@ -44,7 +39,7 @@ def add(
 @explained
 def list_(api_url: str, token: str | None) -> None:
     """Print every endpoint: its id, its address, and whether it is disabled."""
-    for found in _call(api_url, token, lambda receivers: receivers.endpoints()):
+    for found in call(api_url, token, lambda corral: Receivers(corral).endpoints()):
         click.echo(_line(found))
 
 
@@ -54,7 +49,7 @@ def list_(api_url: str, token: str | None) -> None:
 @explained
 def show(endpoint_id: str, api_url: str, token: str | None) -> None:
     """Print an endpoint and how it goes, as JSON."""
-    click.echo(_call(api_url, token, lambda receivers: receivers.endpoint(endpoint_id)).model_dump_json(indent=2))
+    click.echo(call(api_url, token, lambda corral: Receivers(corral).endpoint(endpoint_id)).model_dump_json(indent=2))
 
 
 @endpoint.command()
@@ -64,7 +59,7 @@ def show(endpoint_id: str, api_url: str, token: str | None) -> None:
 @explained
 def rotate(endpoint_id: str, overlap_s: float, api_url: str, token: str | None) -> None:
     """Give an endpoint a new secret, and print it, this once."""
-    new = _call(api_url, token, lambda receivers: receivers.rotate(endpoint_id, overlap_s))
+    new = call(api_url, token, lambda corral: Receivers(corral).rotate(endpoint_id, overlap_s))
     click.echo(new.secret or new.public_key)
 
 
@@ -74,7 +69,7 @@ def rotate(endpoint_id: str, overlap_s: float, api_url: str, token: str | None) 
 @explained
 def disable(endpoint_id: str, api_url: str, token: str | None) -> None:
     """Have nothing sent to an endpoint; its callbacks wait."""
-    _call(api_url, token, lambda receivers: receivers.disable(endpoint_id))
+    call(api_url, token, lambda corral: Receivers(corral).disable(endpoint_id))
 
 
 @endpoint.command()
@@ -83,7 +78,7 @@ def disable(endpoint_id: str, api_url: str, token: str | None) -> None:
 @explained
 def enable(endpoint_id: str, api_url: str, token: str | None) -> None:
     """Have an endpoint, or a disabled origin, sent its callbacks again, the oldest first."""
-    _call(api_url, token, lambda receivers: receivers.enable(endpoint_id))
+    call(api_url, token, lambda corral: Receivers(corral).enable(endpoint_id))
 
 
 @endpoint.command()
@@ -92,7 +87,7 @@ def enable(endpoint_id: str, api_url: str, token: str | None) -> None:
 @explained
 def ping(endpoint_id: str, api_url: str, token: str | None) -> None:
     """Send an event to an endpoint, and print the id of the callback."""
-    click.echo(_call(api_url, token, lambda receivers: receivers.ping(endpoint_id)))
+    click.echo(call(api_url, token, lambda corral: Receivers(corral).ping(endpoint_id)))
 
 
 @endpoint.command()
@@ -101,7 +96,7 @@ def ping(endpoint_id: str, api_url: str, token: str | None) -> None:
 @explained
 def remove(endpoint_id: str, api_url: str, token: str | None) -> None:
     """Delete an endpoint; callbacks that wait for it fail."""
-    _call(api_url, token, lambda receivers: receivers.remove(endpoint_id))
+    call(api_url, token, lambda corral: Receivers(corral).remove(endpoint_id))
 
 
 @endpoint.command()
@@ -109,11 +104,7 @@ def remove(endpoint_id: str, api_url: str, token: str | None) -> None:
 @explained
 def reseal(api_url: str, token: str | None) -> None:
     """Encrypt every tenant's secrets under the first of CORRAL_SEALING_KEYS, as the operator."""
-    click.echo(f"{_call(api_url, token, lambda receivers: receivers.reseal())} secrets are sealed anew")
-
-
-def _call(api_url: str, token: str | None, step: Callable[[Receivers], Awaitable[T]]) -> T:
-    return call(api_url, token, lambda corral: step(Receivers(corral)))
+    click.echo(f"{call(api_url, token, lambda corral: Receivers(corral).reseal())} secrets are sealed anew")
 
 
 def _line(found: EndpointStatus) -> str:

@@ -1,8 +1,6 @@
 """``corral queue``: look at queues and steer them, over the API, as the operator."""
 
 import json
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
 
 import click
 from pydantic import BaseModel
@@ -10,8 +8,6 @@ from pydantic import BaseModel
 from corral.commands.connection import call, explained, of_the_api
 from producers.operator_client import Operator
 from schemas.queue_status import QueueLimits, QueueStatus, RateLimit
-
-T = TypeVar("T")
 
 _UNLIMITED = "none"
 
@@ -26,7 +22,7 @@ def queue() -> None:
 @explained
 def list_(api_url: str, token: str | None) -> None:
     """Print every queue: its jobs by state, its limits, and whether it is paused."""
-    for found in _call(api_url, token, lambda operator: operator.queues()):
+    for found in call(api_url, token, lambda corral: Operator(corral).queues()):
         click.echo(_line(found))
 
 
@@ -36,7 +32,7 @@ def list_(api_url: str, token: str | None) -> None:
 @explained
 def pause(name: str, api_url: str, token: str | None) -> None:
     """Have no worker take a job of the queue NAME; what runs goes on, and jobs may be added."""
-    click.echo(_line(_call(api_url, token, lambda operator: operator.pause(name))))
+    click.echo(_line(call(api_url, token, lambda corral: Operator(corral).pause(name))))
 
 
 @queue.command()
@@ -45,7 +41,7 @@ def pause(name: str, api_url: str, token: str | None) -> None:
 @explained
 def resume(name: str, api_url: str, token: str | None) -> None:
     """Have workers take jobs of the queue NAME again."""
-    click.echo(_line(_call(api_url, token, lambda operator: operator.resume(name))))
+    click.echo(_line(call(api_url, token, lambda corral: Operator(corral).resume(name))))
 
 
 @queue.command()
@@ -56,7 +52,7 @@ def resume(name: str, api_url: str, token: str | None) -> None:
 @explained
 def drain(name: str, *, delayed: bool, api_url: str, token: str | None) -> None:
     """Ask for the end of every job of the queue NAME that has not begun; callbacks say `job.cancelled`."""
-    done = _call(api_url, token, lambda operator: operator.drain(name, delayed=delayed))
+    done = call(api_url, token, lambda corral: Operator(corral).drain(name, delayed=delayed))
     click.echo(f"{done.cancelled} jobs will end as cancelled")
 
 
@@ -78,7 +74,7 @@ def limit(name: str, concurrency: str, rate: str, api_url: str, token: str | Non
         )
     except ValueError as error:
         raise click.BadParameter("give --concurrency a number and --rate two, as in 100/60") from error
-    click.echo(_line(_call(api_url, token, lambda operator: operator.limit(name, limits))))
+    click.echo(_line(call(api_url, token, lambda corral: Operator(corral).limit(name, limits))))
 
 
 @click.command()
@@ -87,12 +83,8 @@ def limit(name: str, concurrency: str, rate: str, api_url: str, token: str | Non
 @explained
 def audit(most: int, api_url: str, token: str | None) -> None:
     """Print who steered what, newest first."""
-    for entry in _call(api_url, token, lambda operator: operator.audit(most)):
+    for entry in call(api_url, token, lambda corral: Operator(corral).audit(most)):
         click.echo(_json(entry))
-
-
-def _call(api_url: str, token: str | None, step: Callable[[Operator], Awaitable[T]]) -> T:
-    return call(api_url, token, lambda corral: step(Operator(corral)))
 
 
 def _rate(text: str) -> RateLimit:

@@ -1,15 +1,10 @@
 """``corral worker``: look at workers and steer one of them, over the API, as the operator."""
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
-
 import click
 
 from corral.commands.connection import call, explained, of_the_api
 from producers.operator_client import Operator
 from schemas.worker_status import MOST_CONCURRENCY, WorkerStatus
-
-T = TypeVar("T")
 
 _MEGABYTE = 1024**2
 
@@ -24,7 +19,7 @@ def worker() -> None:
 @explained
 def list_(api_url: str, token: str | None) -> None:
     """Print every worker: its id, state, memory, and the places used in each queue."""
-    for found in _call(api_url, token, lambda operator: operator.workers()):
+    for found in call(api_url, token, lambda corral: Operator(corral).workers()):
         click.echo(_line(found))
 
 
@@ -34,7 +29,7 @@ def list_(api_url: str, token: str | None) -> None:
 @explained
 def drain(worker_id: str, api_url: str, token: str | None) -> None:
     """Have WORKER_ID take nothing more; what it runs may end."""
-    _call(api_url, token, lambda operator: operator.drain_worker(worker_id))
+    call(api_url, token, lambda corral: Operator(corral).drain_worker(worker_id))
     click.echo("it takes nothing more; see `corral worker list` for when it is drained")
 
 
@@ -44,7 +39,7 @@ def drain(worker_id: str, api_url: str, token: str | None) -> None:
 @explained
 def resume(worker_id: str, api_url: str, token: str | None) -> None:
     """Have WORKER_ID take jobs again."""
-    _call(api_url, token, lambda operator: operator.resume_worker(worker_id))
+    call(api_url, token, lambda corral: Operator(corral).resume_worker(worker_id))
     click.echo("it takes jobs again")
 
 
@@ -56,12 +51,8 @@ def resume(worker_id: str, api_url: str, token: str | None) -> None:
 @explained
 def resize(worker_id: str, queue: str, concurrency: int, api_url: str, token: str | None) -> None:
     """Have WORKER_ID run CONCURRENCY jobs of QUEUE at once, until it ends."""
-    _call(api_url, token, lambda operator: operator.resize_worker(worker_id, queue, concurrency))
+    call(api_url, token, lambda corral: Operator(corral).resize_worker(worker_id, queue, concurrency))
     click.echo(f"it runs {concurrency} of {queue} at once from now on")
-
-
-def _call(api_url: str, token: str | None, step: Callable[[Operator], Awaitable[T]]) -> T:
-    return call(api_url, token, lambda corral: step(Operator(corral)))
 
 
 def _line(found: WorkerStatus) -> str:

@@ -1,4 +1,4 @@
-"""The API's one border with the engine: the only file on this side that knows BullMQ.
+"""The border with the engine on the way in: how jobs are added, read and asked to end.
 
 The engine's words (camelCase, milliseconds, its names of states) end here.
 """

@@ -1,6 +1,6 @@
 """A queue as a whole, as the operator steers it: looked at, paused, limited, drained.
 
-Beside ``producers/engine/jobs.py`` the one file on this side that knows BullMQ: that one is about jobs.
+Jobs by themselves are in ``jobs.py``.
 """
 
 import time

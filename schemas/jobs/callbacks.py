@@ -51,13 +51,16 @@ class PingEndpoint(BaseModel):
     endpoint: str = Field(pattern=ENDPOINT_ID)
 
 
+SentEvent = EventType | Literal["endpoint.ping"]
+
+
 class DeliveredCallback(BaseModel):
     """What came of it. A callback that nobody asked for (``events``) is not sent."""
 
     model_config = ConfigDict(frozen=True)
 
     webhook_id: str
-    type: EventType | Literal["endpoint.ping"]
+    type: SentEvent
     sent: bool
     status: int | None = Field(default=None, description="The receiver's HTTP status.")
     latency_s: float | None = Field(default=None, ge=0)

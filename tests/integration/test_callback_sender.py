@@ -18,16 +18,9 @@ from schemas.errors import CallbackRefused, CallbackRejected, EngineUnavailable
 from tests.support.callback import SECRET
 from tests.support.callback_sender import callback_sender, desk_of
 from tests.support.fleet import Fleet
-from tests.support.http_receiver import Answer, HttpReceiver, receiving
+from tests.support.http_receiver import Answer, HttpReceiver
 from worker.adapters.endpoint_callback_sender import Desk
 from worker.ports import Notice
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[HttpReceiver]:
-    """Who is told."""
-    async with receiving() as running:
-        yield running
 
 
 @pytest.fixture

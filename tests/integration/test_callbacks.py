@@ -21,7 +21,7 @@ from schemas.job_status import JobState
 from schemas.jobs.callbacks import DELIVER, DeliverCallback
 from tests.support.callback_sender import callback_sender
 from tests.support.fleet import QUEUE, Fleet, Seen, Trial, entry, raising, spec, succeed
-from tests.support.http_receiver import Answer, HttpReceiver, receiving
+from tests.support.http_receiver import Answer, HttpReceiver
 from tests.support.node import FOLDER, needs_node
 from tests.support.until import until
 from worker.adapters.engine_job_reader import EngineJobReader
@@ -35,13 +35,6 @@ PRIVATE = SigningKey.new("ed25519")
 # As it ships, only sooner: ten attempts.
 SOON = replace(DELIVER, retry=RetrySchedule((0.02,) * 9))
 CALLBACKS = Entry(SOON, deliver, frozenset(PORTS))
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[HttpReceiver]:
-    """Who is told."""
-    async with receiving() as running:
-        yield running
 
 
 @pytest.fixture

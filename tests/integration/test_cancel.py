@@ -3,7 +3,6 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
@@ -19,7 +18,7 @@ from schemas.job_status import JobState
 from schemas.jobs.callbacks import DELIVER, DeliverCallback
 from tests.support.callback_sender import callback_sender
 from tests.support.fleet import QUEUE, Fleet, Seen, Trial, Verdict, entry, raising, spec, succeed
-from tests.support.http_receiver import HttpReceiver, receiving
+from tests.support.http_receiver import HttpReceiver
 from tests.support.until import until
 from worker.adapters.engine_job_reader import EngineJobReader
 from worker.handlers.callbacks.deliver import PORTS
@@ -93,13 +92,6 @@ async def test_a_job_that_has_ended_stays_as_it_is(crowd: Fleet) -> None:
     assert await crowd.engine.request_cancel(job_id)
     assert "corralCancelledAt" not in await crowd.raw(job_id)
     assert not await crowd.engine.request_cancel("trials_nothing")
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[HttpReceiver]:
-    """Who is told."""
-    async with receiving() as running:
-        yield running
 
 
 def flow(kind: AnySpec, payload: Trial, url: str) -> NewJob:

@@ -24,7 +24,7 @@ from schemas.jobs.callbacks import DELIVER, DeliverCallback
 from schemas.settings import TenantSettings
 from tests.support.callback_sender import callback_sender
 from tests.support.fleet import QUEUE, Fleet, Trial, Verdict, entry, spec
-from tests.support.http_receiver import HttpReceiver, receiving
+from tests.support.http_receiver import HttpReceiver
 from tests.support.until import until
 from worker.adapters.engine_children import EngineChildren
 from worker.adapters.engine_job_reader import EngineJobReader
@@ -84,13 +84,6 @@ class Family:
         jobs = await self.fleet.redis.zrange(f"bull:{QUEUE}:failed", 0, -1)
         found = [(await self.fleet.job(str(one))).status.error for one in jobs]
         return {one.code for one in found if one is not None}
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[HttpReceiver]:
-    """Who is told."""
-    async with receiving() as running:
-        yield running
 
 
 @pytest.fixture

@@ -14,19 +14,12 @@ from schemas.jobs.callbacks import PING, PingEndpoint
 from tests.support.callback import CALLBACKS, PINGS, SECRET, tell
 from tests.support.callback_sender import callback_sender, endpoints_of
 from tests.support.fleet import Fleet, entry, succeed
-from tests.support.http_receiver import Answer, HttpReceiver, receiving
+from tests.support.http_receiver import Answer, HttpReceiver
 from tests.support.until import until
 from worker.adapters.engine_job_reader import EngineJobReader
 from worker.ports import CallbackSender, JobReader
 
 ACME = "acme"
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[HttpReceiver]:
-    """Who is told."""
-    async with receiving() as running:
-        yield running
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -85,13 +85,6 @@ class Names:
         self.asked += 1
         address = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port))]
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[HttpReceiver]:
-    """What nobody may reach, or may, where loopback is allowed."""
-    async with receiving() as running:
-        yield running
 
 
 @pytest.mark.parametrize("url", ADDRESSES.values(), ids=ADDRESSES)

@@ -1,6 +1,5 @@
 """One POST of a callback: what is noted of it, and for how long the receiver may keep us waiting."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -8,17 +7,10 @@ import pytest
 
 from producers.callbacks.signing_key import SigningKey
 from schemas.callback_attempt import CallbackAttempt
-from tests.support.http_receiver import Answer, HttpReceiver, receiving
+from tests.support.http_receiver import Answer, HttpReceiver
 from worker.adapters.guarded_http import HttpPost, guarded_client
 
 KEY = SigningKey.new("hmac-sha256")
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[HttpReceiver]:
-    """Who is told."""
-    async with receiving() as running:
-        yield running
 
 
 async def post(receiver: HttpReceiver, *answers: Answer, timeout_s: float = 5.0) -> CallbackAttempt:

@@ -25,7 +25,7 @@ from schemas.outcome import Completed, Outcome
 from tests.support.callback_sender import callback_sender
 from tests.support.delivery import delivery
 from tests.support.fleet import QUEUE, Fleet, Seen, Trial, Verdict, entry, hang, raising, spec, succeed
-from tests.support.http_receiver import Answer, HttpReceiver, Request, receiving
+from tests.support.http_receiver import Answer, HttpReceiver, Request
 from tests.support.until import until
 from worker.adapters.engine_job_reader import EngineJobReader
 from worker.context import Delivery
@@ -43,13 +43,6 @@ CALLBACKS = Entry(replace(DELIVER, retry=RetrySchedule((0.02,) * 9)), deliver, f
 # As it ships, only sooner: three tries.
 INTERIM = Entry(replace(DELIVER_INTERIM, retry=RetrySchedule((0.02, 0.02))), deliver_interim, frozenset(INTERIM_PORTS))
 FEW: list[object] = [None, [], {KEY: 7}, {KEY: {"callback": 7}}, {KEY: {"callback": {"events": 7}}}]
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[HttpReceiver]:
-    """Who is told."""
-    async with receiving() as running:
-        yield running
 
 
 @pytest.fixture

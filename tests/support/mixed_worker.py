@@ -4,18 +4,13 @@ Which fate a job has is its payload's number modulo `FATES`: done, done with pro
 log, retried and then done, failed for good, failed by an error that nobody declared.
 """
 
-import sys
-
-from producers.log import configure
-from schemas import settings as environment
 from schemas.errors import PayloadInvalid, SourceUnavailable
 from schemas.job_spec import RetryPolicy, catalogue
 from schemas.job_status import Progress
 from tests.support.fleet import Trial, Verdict, entry, spec
-from worker.command import serve
+from tests.support.worker_command import worker_command
 from worker.ports import JobContext
-from worker.registry import Registry, load
-from worker.settings import WorkerSettings
+from worker.registry import Entry, load
 
 MIXED = spec("mixed", retry=RetryPolicy(attempts=2, base_s=0.01))
 FATES = 5
@@ -36,8 +31,10 @@ async def mixed(payload: Trial, job: JobContext) -> Verdict:
     return Verdict(text=payload.text)
 
 
+def entries() -> list[Entry]:
+    """Give this kind, and callbacks."""
+    return [entry(mixed, MIXED), load(catalogue(), ["callbacks"]).find("callbacks", "deliver")]
+
+
 if __name__ == "__main__":
-    settings = environment.load(WorkerSettings)
-    configure(settings)
-    callbacks = load(catalogue(), ["callbacks"])
-    sys.exit(serve(settings, Registry([entry(mixed, MIXED), callbacks.find("callbacks", "deliver")])))
+    worker_command("tests.support.mixed_worker", entries)()

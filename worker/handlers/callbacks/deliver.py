@@ -55,9 +55,7 @@ async def handle(payload: DeliverCallback, job: JobContext) -> DeliveredCallback
         on_request=payload.replay_of is not None,
         last=job.attempt >= (REPLAY_RETRY if payload.replay_of else DELIVER.retry).attempts,
     )
-    receipt = await job.use(CallbackSender).send(notice)
-    sent = {"status": receipt.status, "latency_s": receipt.latency_s} if receipt else {}
-    return DeliveredCallback(webhook_id=notice.id, type=event.type, sent=receipt is not None, **sent)
+    return notice.delivered(await job.use(CallbackSender).send(notice))
 
 
 def _body(event: CallbackEvent) -> bytes:

@@ -32,6 +32,4 @@ async def handle(payload: PingEndpoint, job: JobContext) -> DeliveredCallback:
         on_request=True,
         last=True,
     )
-    receipt = await job.use(CallbackSender).send(notice)
-    sent = {"status": receipt.status, "latency_s": receipt.latency_s} if receipt else {}
-    return DeliveredCallback(webhook_id=job.id, type=event.type, sent=receipt is not None, **sent)
+    return notice.delivered(await job.use(CallbackSender).send(notice))

@@ -44,6 +44,4 @@ async def handle(payload: DeliverInterim, job: JobContext) -> DeliveredCallback:
         carrier_id=job.id,
         last=job.attempt >= DELIVER.retry.attempts,
     )
-    receipt = await job.use(CallbackSender).send(notice)
-    sent = {"status": receipt.status, "latency_s": receipt.latency_s} if receipt else {}
-    return DeliveredCallback(webhook_id=webhook_id, type=payload.type, sent=receipt is not None, **sent)
+    return notice.delivered(await job.use(CallbackSender).send(notice))
