@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -85,12 +86,13 @@ class Demo:
         job_id = await corral.enqueue("documents.convert", payload, callback=callback)
         self._walks[job_id] = walk
         self._line(walk, "accepted", job_id)
-        async for event in corral.events(job_id):
-            if event.progress:
-                done = f"{event.progress.done} of {event.progress.total} {event.progress.unit}"
-                self._line(walk, "progress", done)
-            elif event.status and event.status.state.final:
-                walk.status, walk.ended_s = event.status, time.monotonic() - walk.begun
+        async with aclosing(corral.events(job_id)) as events:
+            async for event in events:
+                if event.progress:
+                    done = f"{event.progress.done} of {event.progress.total} {event.progress.unit}"
+                    self._line(walk, "progress", done)
+                elif event.status and event.status.state.final:
+                    walk.status, walk.ended_s = event.status, time.monotonic() - walk.begun
         status = walk.status
         if status and status.state is JobState.COMPLETED:
             walk.result = ConvertedDocument.model_validate(await corral.result(job_id))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from http import HTTPStatus
 
 import httpx
@@ -16,6 +17,8 @@ _PASSING = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUES
 async def sent_callbacks(corral: Corral) -> AsyncGenerator[SentCallback | None, None]:
     """Give None each time that it begins to listen, then every callback; goes on by itself when the stream breaks.
 
+    It holds a connection: iterate within ``contextlib.aclosing``.
+
     Raises:
         ApiRefused: the API says no.
         ApiUnreachable: there was never an answer.
@@ -23,9 +26,10 @@ async def sent_callbacks(corral: Corral) -> AsyncGenerator[SentCallback | None, 
     place, has_listened = "", False
     while True:
         try:
-            async for event in corral.stream("/v1/listen", place):
-                has_listened, place = True, event.id or place
-                yield SentCallback.model_validate_json(event.data) if event.name == "callback" else None
+            async with aclosing(corral.stream("/v1/listen", place)) as stream:
+                async for event in stream:
+                    has_listened, place = True, event.id or place
+                    yield SentCallback.model_validate_json(event.data) if event.name == "callback" else None
         except httpx.TransportError as error:
             if not has_listened:
                 raise corral.unreachable() from error

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -156,15 +157,19 @@ class Corral:
                 async for chunk in response.aiter_bytes():
                     file.write(chunk)
 
-    async def events(self, job_id: str) -> AsyncIterator[JobEvent]:
-        """Follow a job until it has ended; goes on by itself when the stream breaks."""
+    async def events(self, job_id: str) -> AsyncGenerator[JobEvent, None]:
+        """Follow a job until it has ended; goes on by itself when the stream breaks.
+
+        Whoever may leave before the end iterates within ``contextlib.aclosing``, as with ``stream``.
+        """
         last_id, ended = "", False
         while not ended:
             try:
-                async for sent in self.stream(f"/v1/jobs/{job_id}/events", last_id):
-                    last_id, event = sent.id, _event(sent)
-                    yield event
-                    ended = event.status is not None and event.status.state.final
+                async with aclosing(self.stream(f"/v1/jobs/{job_id}/events", last_id)) as stream:
+                    async for sent in stream:
+                        last_id, event = sent.id, _event(sent)
+                        yield event
+                        ended = event.status is not None and event.status.state.final
             except httpx.TransportError as error:
                 if not last_id:
                     raise self.unreachable() from error
@@ -177,17 +182,21 @@ class Corral:
 
     async def wait(self, job_id: str) -> JobStatus:
         """Return when the job has ended."""
-        async for event in self.events(job_id):
-            if event.status is not None and event.status.state.final:
-                return event.status
+        async with aclosing(self.events(job_id)) as events:
+            async for event in events:
+                if event.status is not None and event.status.state.final:
+                    return event.status
         raise ApiUnreachable("the event stream ended before the job")
 
     async def request(self, method: str, path: str, **options: Any) -> Any:  # noqa: ANN401 - JSON
         """Make one request, for what has no method here, and give the answer's JSON."""
         return await self._call(method, path, **options)
 
-    async def stream(self, path: str, last_id: str = "") -> AsyncIterator[ServerSentEvent]:
-        """Give the events of one stream until it ends or breaks, then with ``httpx.TransportError``."""
+    async def stream(self, path: str, last_id: str = "") -> AsyncGenerator[ServerSentEvent, None]:
+        """Give the events of one stream until it ends or breaks, then with ``httpx.TransportError``.
+
+        It holds a connection: iterate within ``contextlib.aclosing``, which gives that back at whatever end.
+        """
         headers = {"Last-Event-ID": last_id} if last_id else {}
         timeout = httpx.Timeout(_QUIET_S, connect=5.0)
         async with self._http.stream("GET", path, headers=headers, timeout=timeout) as response:

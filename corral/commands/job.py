@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -140,10 +141,11 @@ def _file(name: str) -> Path:
 
 async def _follow(job_id: str, corral: Corral) -> JobStatus:
     status = await corral.status(job_id)
-    async for event in corral.events(job_id):
-        if event.progress:
-            click.echo(f"{event.progress.done} of {event.progress.total} {event.progress.unit}", err=True)
-        elif event.status:
-            status = event.status
-            click.echo(status.state, err=True)
+    async with aclosing(corral.events(job_id)) as events:
+        async for event in events:
+            if event.progress:
+                click.echo(f"{event.progress.done} of {event.progress.total} {event.progress.unit}", err=True)
+            elif event.status:
+                status = event.status
+                click.echo(status.state, err=True)
     return status

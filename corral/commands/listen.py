@@ -1,7 +1,7 @@
 """``corral listen``: a tenant's callbacks on this machine, without a way in from outside."""
 
 import json
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from datetime import datetime
 
 import click
@@ -32,8 +32,11 @@ def listen(url: str, api_url: str, token: str | None) -> None:
         raise click.BadParameter("--forward-to: give an http or https address") from error
 
     async def step(corral: Corral) -> None:
-        async with httpx.AsyncClient(timeout=_ANSWER_S, trust_env=False) as receiver:
-            async for sent in sent_callbacks(corral):
+        async with (
+            httpx.AsyncClient(timeout=_ANSWER_S, trust_env=False) as receiver,
+            aclosing(sent_callbacks(corral)) as callbacks,
+        ):
+            async for sent in callbacks:
                 if sent is None:
                     click.echo(f"listening at {api_url}; callbacks go to {url}. Ctrl-C ends it.", err=True)
                     continue

@@ -14,6 +14,8 @@ from corral.receiver import Receiver, receiving
 from corral.stack import Stack, free_port
 from tests.support.command import ROOT, corral
 from tests.support.fault_proxy import fault_proxy
+from tests.support.http_receiver import Answer
+from tests.support.http_receiver import receiving as receiving_as_told
 from tests.support.until import until
 
 PAGE = (ROOT / "docs" / "howto" / "listen.md").read_text()
@@ -70,6 +72,16 @@ async def test_a_laptop_without_a_receiver_is_told_so(stack: Stack, receiver: Re
         assert (await line(process))[2:] == ["no", "answer", "(ConnectError)"]
         assert process.returncode is None
     await until(lambda: bool(receiver.received))
+
+
+async def test_it_ends_quietly_while_the_laptop_is_still_answering(stack: Stack, receiver: Receiver) -> None:
+    """Ctrl-C in the middle of a callback, as in a pause."""
+    command = ENQUEUE.replace("http://localhost:4000/hook", receiver.url)
+    async with receiving_as_told() as laptop:
+        laptop.answers = [Answer(hangs=True)]
+        async with listening(stack.api_url, f"listen --forward-to {laptop.url}"):
+            await corral(*shlex.split(command), "--api", stack.api_url)
+            await until(lambda: bool(laptop.requests))
 
 
 async def test_what_was_sent_while_the_connection_was_broken_comes_afterwards(stack: Stack, receiver: Receiver) -> None:
