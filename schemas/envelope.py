@@ -94,9 +94,9 @@ class Envelope(BaseModel):
         """
         if not isinstance(data, dict):
             raise PayloadInvalid(f"the job's data must be a JSON object, not {type(data).__name__}")
-        payload = {key: value for key, value in data.items() if key != KEY}
+        payload = dict(data)
         try:
-            return cls.model_validate(data.get(KEY, {})), payload
+            return cls.model_validate(payload.pop(KEY, {})), payload
         except ValidationError as error:
             raise PayloadInvalid(f"{KEY}: {describe(error)}") from error
 

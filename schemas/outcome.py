@@ -1,8 +1,7 @@
 """How an attempt ends: one of five ways, and there is no sixth. ``name`` is for logs and metrics."""
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from pydantic import BaseModel
 
@@ -11,15 +10,16 @@ from schemas.errors import CorralError
 
 @dataclass(frozen=True)
 class Completed:
-    """The handler returned a result."""
+    """The handler returned a result; ``value_json`` is how it is stored."""
 
     name: ClassVar[str] = "completed"
     result: BaseModel
+    value_json: str
 
-    @cached_property
-    def value_json(self) -> str:
-        """The result as it is stored."""
-        return self.result.model_dump_json()
+    @classmethod
+    def of(cls, result: BaseModel) -> Self:
+        """Encode a result."""
+        return cls(result, result.model_dump_json())
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ The engine stays on the other side of ``Delivery``, the world on the other side 
 import random
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 from pydantic import BaseModel, ValidationError
@@ -61,6 +61,7 @@ class Attempt:
     ports: Mapping[type, object]
     metrics: WorkerMetrics
     rng: random.Random
+    time_limits: TimeLimits = field(default_factory=TimeLimits)
 
     async def __call__(self, delivery: Delivery) -> Outcome:
         """Make one attempt at a job. Every error becomes an outcome; only a stopping worker raises."""
@@ -69,7 +70,7 @@ class Attempt:
             with delivery.cancellation:
                 work = self._decode(delivery)
                 result = await self._handle(work, delivery)
-            outcome: Outcome = _fit(Completed(result))
+            outcome: Outcome = _fit(Completed.of(result))
         except ChildrenPending:
             outcome = Waiting()
         except Exception as error:
@@ -92,8 +93,8 @@ class Attempt:
         if limits.wait_s is not None and (delivery.waited_s or 0) > limits.wait_s:
             raise JobExpired(f"the job waited for longer than {limits.wait_s:g} s and was not begun")
         ports = {port: self.ports[port] for port in work.entry.ports}
-        with TimeLimits(limits, delivery.cancellation.end) as time_limits:
-            job = Context(delivery, tenant=work.envelope.tenant, ports=ports, alive=time_limits.alive)
+        with self.time_limits.watch(limits, delivery.cancellation.end) as watch:
+            job = Context(delivery, tenant=work.envelope.tenant, ports=ports, alive=watch.alive)
             result = await work.entry.handle(work.payload, job)
             await job.flush()
         return result

@@ -63,7 +63,7 @@ def _traceparent(data: object) -> str | None:
 
 def _receipt(outcome: Outcome) -> tuple[str, float | None]:
     match outcome:
-        case Completed(DeliveredCallback(sent=True, latency_s=latency_s)):
+        case Completed(result=DeliveredCallback(sent=True, latency_s=latency_s)):
             return "delivered", latency_s
         case Completed() | Waiting():
             return "unwanted", None

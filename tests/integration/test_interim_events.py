@@ -225,4 +225,4 @@ async def test_what_is_no_wish_is_none(fleet: Fleet, data: object) -> None:
 async def attempted(given: Delivery) -> Outcome:
     """Make an attempt that reports and succeeds."""
     await given.set_progress(Progress(done=1, total=1))
-    return Completed(Verdict())
+    return Completed.of(Verdict())

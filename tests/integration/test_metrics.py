@@ -62,8 +62,8 @@ async def test_callbacks_count_by_how_they_ended() -> None:
     metrics = WorkerMetrics(registry)
     sent = {"webhook_id": "1", "type": "job.completed", "status": 200, "latency_s": 0.2}
     for outcome in (
-        Completed(DeliveredCallback(**sent, sent=True)),
-        Completed(DeliveredCallback(webhook_id="1", type="job.failed", sent=False)),
+        Completed.of(DeliveredCallback(**sent, sent=True)),
+        Completed.of(DeliveredCallback(webhook_id="1", type="job.failed", sent=False)),
         DeadLettered(CallbackRejected("no")),
     ):
         await Observed(answering(outcome), registry, metrics, Off())(delivery(queue="callbacks", name=DELIVER.kind))
@@ -93,7 +93,7 @@ async def test_every_attempt_counts_as_begun() -> None:
     """Also one of a name that no handler has."""
     registry = Registry([entry(succeed)])
     metrics = WorkerMetrics(registry)
-    observed = Observed(answering(Completed(spec().result())), registry, metrics, Off())
+    observed = Observed(answering(Completed.of(spec().result())), registry, metrics, Off())
     await observed(delivery())
     await observed(delivery(name="what"))
     assert value(metrics.registry, "corral_attempts_started_total", kind=spec().kind) == 1

@@ -75,7 +75,7 @@ async def ended(made: Attempt, given: Delivery) -> tuple[Outcome, dict[str, Any]
 async def test_a_completed_attempt_leaves_one_line() -> None:
     """Its fields are these and no others: no payload, no result."""
     outcome, line = await ended(attempt(succeed), delivery())
-    assert outcome == Completed(Verdict(text=PAYLOAD.upper()))
+    assert outcome == Completed.of(Verdict(text=PAYLOAD.upper()))
     assert line.pop("run_s") >= 0
     assert line == {
         "event": "attempt.ended",

@@ -22,7 +22,7 @@ def observed(seen: list[Any]) -> Observed:
 
     async def attempt(_: Delivery) -> Outcome:
         seen.append((current(), structlog.contextvars.get_contextvars()))
-        return Completed(spec().result())
+        return Completed.of(spec().result())
 
     registry = Registry([entry(succeed)])
     return Observed(attempt, registry, WorkerMetrics(registry), Off())
