@@ -191,6 +191,13 @@ async def test_word_and_web_pages_keep_their_tables(real: PebbleDocumentParser, 
     assert "| Adults " in page.outputs["markdown"].read_text()
 
 
+async def test_a_page_keeps_its_letters(real: PebbleDocumentParser, tmp_path: Path) -> None:
+    """What a page says of its own encoding is heeded once, and not again by the library."""
+    page = tmp_path / "page.html"
+    page.write_bytes('<html><meta charset="iso-8859-1"><body><h1>Grüße für 5 €</h1></body></html>'.encode("cp1252"))
+    assert (await parse(real, page)).outputs["markdown"].read_text() == "# Grüße für 5 €\n"
+
+
 async def test_a_zip_bomb_is_refused(real: PebbleDocumentParser, tmp_path: Path) -> None:
     """A part that expands a thousandfold is never unpacked."""
     assert isinstance(await refusal(real, bomb_docx(tmp_path)), DocumentTooLarge)

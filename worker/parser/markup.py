@@ -17,7 +17,7 @@ from worker.parser.docx_check import check_docx
 from worker.parser.markup_check import check_html, check_markdown, check_text
 from worker.parser.reading import Reading, title_of
 from worker.parser.request import ParseRequest
-from worker.parser.text_decoding import decode
+from worker.parser.text_decoding import decode, decode_html
 
 _HTML_TITLE = re.compile(r"<title[^>]*>([^<]*)</title", re.IGNORECASE)
 _BLANK_LINES = re.compile(r"\n\s*\n")
@@ -32,9 +32,10 @@ def read_docx(request: ParseRequest) -> Reading:
 
 def read_html(request: ParseRequest) -> Reading:
     """Read a web page; nothing that it refers to is fetched."""
-    text, warnings = decode(request.document)
+    text, warnings = decode_html(request.document)
     check_html(text, request.limits)
-    document = _docling(request, InputFormat.HTML, HTMLDocumentBackend, text.encode())
+    # The mark outranks the charset that the page declares, which these bytes no longer have.
+    document = _docling(request, InputFormat.HTML, HTMLDocumentBackend, text.encode("utf-8-sig"))
     stated = _HTML_TITLE.search(text)
     return Reading(document=document, title=title_of(document, stated[1] if stated else ""), warnings=warnings)
 

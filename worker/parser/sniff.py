@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from schemas.errors import DocumentEncrypted, DocumentUnreadable, DocumentUnsupported
+from worker.parser.text_decoding import WIDE_MARKS
 
 _HEAD_BYTES = 64 * 1024
 _MARKDOWN_ENDINGS = (".md", ".markdown", ".mdown", ".mkd")
@@ -13,7 +14,6 @@ _SUPPORTED = "convert it to pdf, docx, html, markdown, plain text, png, jpeg or 
 
 # PDF readers accept leading bytes, up to 1,024 of them (PDF 32000-1, annex H, note 13).
 _PDF_WITHIN = 1024
-_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _HTML = re.compile(
     rb"\A\s*(?:<\?xml[^>]*>\s*)?(?:<!--.{0,4096}?-->\s*)*<(?:!doctype\s+html|html|head|body)[\s>]",
     re.IGNORECASE | re.DOTALL,
@@ -97,7 +97,7 @@ def sniff(document: Path, name: str) -> Format:
 
 
 def _text(head: bytes, name: str) -> Format:
-    if not head.startswith(_UTF16_BOMS) and _BINARY.search(head):
+    if not head.startswith(tuple(WIDE_MARKS)) and _BINARY.search(head):
         raise DocumentUnreadable(f"the bytes are of no known document format: {_SUPPORTED}")
     if _HTML.match(_narrow(head)):
         return Format.HTML
@@ -108,8 +108,9 @@ def _text(head: bytes, name: str) -> Format:
 
 def _narrow(head: bytes) -> bytes:
     """Give the bytes of a text as far as its markup needs them, whichever Unicode it is in."""
-    if head.startswith(_UTF16_BOMS):
-        return head[2:].replace(b"\x00", b"")
+    for mark in WIDE_MARKS:
+        if head.startswith(mark):
+            return head.removeprefix(mark).replace(b"\x00", b"")
     return head.removeprefix(b"\xef\xbb\xbf")
 
 
