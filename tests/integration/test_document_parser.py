@@ -120,7 +120,7 @@ async def test_an_unknown_format_is_unsupported(parser: DocumentParser, tmp_path
     document.write_bytes(rb"{\rtf1 Dear neighbours}")
     error = await refusal(parser, document)
     assert isinstance(error, DocumentUnsupported)
-    assert "pdf, docx, html" in str(error)
+    assert "pdf, docx, pptx" in str(error)
 
 
 async def test_too_many_pages_are_refused(parser: DocumentParser, tmp_path: Path) -> None:
