@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import DocumentTooLarge, DocumentUnreadable
-from worker.parser.container_check import check_docx, check_pptx, check_xlsx
+from worker.parser.formats.container_check import check_docx, check_pptx, check_xlsx
 from worker.parser.limit import ParserLimits
 
 LIMITS = ParserLimits(max_zip_entries=10, max_unpacked_bytes=30_000_000, max_paragraphs=100)

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from worker.parser.format import Format
+from worker.parser.formats.format import Format
 from worker.parser.limit import ParserLimits
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "documents.md").read_text()

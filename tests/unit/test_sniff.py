@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import DocumentEncrypted, DocumentUnreadable, DocumentUnsupported, Permanent
-from worker.parser.format import Format
-from worker.parser.sniff import sniff
+from worker.parser.formats.format import Format
+from worker.parser.formats.sniff import sniff
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 

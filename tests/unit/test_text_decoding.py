@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.parser.text_decoding import decode, decode_html
+from worker.parser.formats.text_decoding import decode, decode_html
 
 TEXT = "Grüße für 5 €"
 

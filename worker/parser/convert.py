@@ -6,16 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from schemas.errors import DocumentTooLarge
-from worker.parser.format import Format
-from worker.parser.mail import read_mail
-from worker.parser.markup import read_asciidoc, read_html, read_jats, read_latex, read_markdown, read_text
-from worker.parser.office import read_docx, read_epub, read_pptx, read_xlsx
+from worker.parser.formats.format import Format
+from worker.parser.formats.mail import read_mail
+from worker.parser.formats.markup import read_asciidoc, read_html, read_jats, read_latex, read_markdown, read_text
+from worker.parser.formats.office import read_docx, read_epub, read_pptx, read_xlsx
+from worker.parser.formats.records import read_csv, read_json
+from worker.parser.formats.sniff import sniff
 from worker.parser.output import write_outputs
-from worker.parser.pdf import read_image, read_pdf, read_webp
+from worker.parser.pdf.reader import read_image, read_pdf, read_webp
 from worker.parser.reading import Reading
-from worker.parser.records import read_csv, read_json
 from worker.parser.request import ParseRequest
-from worker.parser.sniff import sniff
 from worker.ports import ParsedDocument
 
 _READERS: dict[Format, Callable[[ParseRequest], Reading]] = {

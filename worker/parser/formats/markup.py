@@ -10,11 +10,11 @@ from docling.backend.xml.jats_backend import JatsDocumentBackend
 from docling.datamodel.base_models import InputFormat
 from docling_core.types.doc import DocItemLabel, DoclingDocument
 
-from worker.parser.declarative import by_docling, stem
-from worker.parser.markup_check import check_html, check_latex, check_markdown, check_text
+from worker.parser.formats.declarative import by_docling, stem
+from worker.parser.formats.markup_check import check_html, check_latex, check_markdown, check_text
+from worker.parser.formats.text_decoding import decode, decode_html
 from worker.parser.reading import Reading, title_of
 from worker.parser.request import ParseRequest
-from worker.parser.text_decoding import decode, decode_html
 
 _HTML_TITLE = re.compile(r"<title[^>]*>([^<]*)</title", re.IGNORECASE)
 _BLANK_LINES = re.compile(r"\n\s*\n")

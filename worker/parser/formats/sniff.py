@@ -5,9 +5,9 @@ import zipfile
 from pathlib import Path
 
 from schemas.errors import DocumentEncrypted, DocumentUnreadable, DocumentUnsupported
-from worker.parser.format import Format
-from worker.parser.text_decoding import WIDE_MARKS
-from worker.parser.text_format import text_format
+from worker.parser.formats.format import Format
+from worker.parser.formats.text_decoding import WIDE_MARKS
+from worker.parser.formats.text_format import text_format
 
 _HEAD_BYTES = 64 * 1024
 _SUPPORTED = "convert it to pdf, docx, pptx, xlsx, epub, html, markdown, plain text, png, jpeg, tiff or webp"

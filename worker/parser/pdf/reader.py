@@ -9,10 +9,10 @@ from docling.datamodel.document import InputDocument
 from PIL import Image, ImageSequence
 
 from schemas.errors import DocumentEncrypted, DocumentTooLarge, DocumentUnreadable
-from worker.parser.ocr import OcrPass
-from worker.parser.page_lane import PageLanes
-from worker.parser.pdf_backend import MuPdfDocumentBackend
-from worker.parser.pdf_pipeline import SerialPdfPipeline
+from worker.parser.ocr.text_layer import OcrPass
+from worker.parser.pdf.backend import MuPdfDocumentBackend
+from worker.parser.pdf.page_lane import PageLanes
+from worker.parser.pdf.pipeline import SerialPdfPipeline
 from worker.parser.progress_file import write_progress
 from worker.parser.reading import Reading, title_of
 from worker.parser.request import ParseRequest

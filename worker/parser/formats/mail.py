@@ -9,9 +9,9 @@ from docling.datamodel.base_models import InputFormat
 from docling_core.types.doc import DocItemLabel, DoclingDocument
 
 from schemas.errors import DocumentUnreadable
-from worker.parser.declarative import by_docling, stem
-from worker.parser.markup import add_paragraphs
-from worker.parser.markup_check import check_html, check_text
+from worker.parser.formats.declarative import by_docling, stem
+from worker.parser.formats.markup import add_paragraphs
+from worker.parser.formats.markup_check import check_html, check_text
 from worker.parser.reading import Reading
 from worker.parser.request import ParseRequest
 

@@ -4,7 +4,7 @@ import re
 from pathlib import PurePath
 
 from schemas.errors import DocumentUnsupported
-from worker.parser.format import Format
+from worker.parser.formats.format import Format
 
 _BY_ENDING = {
     ".md": Format.MARKDOWN,

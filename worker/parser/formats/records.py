@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from docling_core.types.doc import CodeLanguageLabel, DoclingDocument, TableCell, TableData
 
 from schemas.errors import DocumentTooLarge, DocumentUnreadable
-from worker.parser.declarative import stem
-from worker.parser.markup_check import check_text
+from worker.parser.formats.declarative import stem
+from worker.parser.formats.markup_check import check_text
+from worker.parser.formats.text_decoding import decode
 from worker.parser.reading import Reading
 from worker.parser.request import ParseRequest
-from worker.parser.text_decoding import decode
 
 _DELIMITERS = ",;\t|"
 _SAMPLE_LINES = 20

@@ -9,9 +9,9 @@ from docling.backend.msword_backend import MsWordDocumentBackend
 from docling.datamodel.base_models import InputFormat
 
 from schemas.errors import DocumentTooLarge
-from worker.parser.container_check import check_docx, check_pptx, check_xlsx, opened
-from worker.parser.declarative import by_docling
-from worker.parser.markup_check import check_html
+from worker.parser.formats.container_check import check_docx, check_pptx, check_xlsx, opened
+from worker.parser.formats.declarative import by_docling
+from worker.parser.formats.markup_check import check_html
 from worker.parser.reading import Reading, title_of
 from worker.parser.request import ParseRequest
 
