@@ -13,6 +13,9 @@ FileRef = Annotated[
     ),
 ]
 
+_DEFAULT_NAME = "file"
+_LONGEST_NAME = 255
+
 
 class Artifact(BaseModel):
     """A stored file: an upload, or a part of a result. Its bytes never change."""
@@ -23,3 +26,13 @@ class Artifact(BaseModel):
     size_bytes: int = Field(ge=0)
     media_type: str = "application/octet-stream"
     name: str = Field(description="The name to offer when somebody saves the file.")
+
+
+def file_name(given: str) -> str:
+    """Give the last part of a name, without what no name should have; ``file`` when nothing is left.
+
+    The end is kept of a name that is too long: it has the suffix.
+    """
+    last = given.replace("\\", "/").rpartition("/")[2]
+    printable = "".join(char for char in last if char.isprintable()).strip()
+    return _DEFAULT_NAME if printable.strip(".") == "" else printable[-_LONGEST_NAME:]

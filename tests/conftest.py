@@ -1,6 +1,7 @@
 """What tests of every level share: a real Valkey, the API in this process, and a whole stack of processes."""
 
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +21,9 @@ from tests.support.key_leak import leaked_keys
 
 # onnxruntime reports to its maker unless it is told not to before it loads.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+# A shell runs what it puts into the background deaf to Ctrl-C, and every process that a test starts would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

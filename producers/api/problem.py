@@ -13,7 +13,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
-from producers.api.refusal import BodyInvalid, BodyTooLarge, InternalError, MethodNotAllowed, Refusal, RouteNotFound
+from producers.api.refusal import (
+    BodyInvalid,
+    BodyTooLarge,
+    InternalError,
+    MediaTypeUnsupported,
+    MethodNotAllowed,
+    Refusal,
+    RouteNotFound,
+)
 from producers.api.request_mark import headers_of_every_answer, request_id
 from producers.callbacks.allow_list import AddressNotAllowed
 from producers.callbacks.endpoints import EndpointLimitReached, EndpointMissing
@@ -132,6 +140,11 @@ async def _failed(request: Request, error: CorralError) -> Response:
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> Response:
+    if isinstance(error.body, bytes):
+        # The framework reads as JSON only what says that it is.
+        return refused(
+            request.scope, MediaTypeUnsupported("send the body as JSON, with Content-Type: application/json")
+        )
     faults = [Fault(field=_place(fault["loc"]), message=fault["msg"]) for fault in error.errors()[:_MOST_FAULTS]]
     detail = "; ".join(f"{fault.field}: {fault.message}" for fault in faults[:10])
     status = STATUS[PayloadInvalid]

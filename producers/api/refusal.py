@@ -33,6 +33,12 @@ class BodyInvalid(Refusal):
     status, code = HTTPStatus.BAD_REQUEST, "body_invalid"
 
 
+class MediaTypeUnsupported(Refusal):
+    """The body is not announced as JSON. Remedy: send ``Content-Type: application/json``."""
+
+    status, code = HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "media_type_unsupported"
+
+
 class BodyIncomplete(Refusal):
     """The body ended before its announced length. Remedy: send it again."""
 

@@ -62,9 +62,9 @@ class ConvertedDocument(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    format: str = Field(description="What the bytes are: pdf, docx, html, markdown or text.")
+    format: str = Field(description="What the bytes are, as sniffed: `pdf`, `docx`, `html`, `csv`, ...")
     title: str
-    pages: int = Field(ge=0, description="0 for a format without pages.")
+    pages: int = Field(ge=0, description="Slides and sheets count; 0 for a format without pages.")
     lanes: dict[PageLane, int] = Field(default={}, description="How many pages each lane read; of a PDF or image.")
     ocr_pages: tuple[int, ...] = Field(description="The pages that were read by OCR, from 1.")
     ocr_engine: str = Field(default="", description="What read them: `tesseract`, `rapidocr`, or empty for none.")

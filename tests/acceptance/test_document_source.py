@@ -83,3 +83,16 @@ async def test_a_file_that_was_never_uploaded_ends_the_job(stack: Stack) -> None
     assert status.state is JobState.FAILED
     assert status.error is not None
     assert status.error.code == "file_missing"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("a\r\nb\0.pdf", "ab"), ("../../etc/passwd", "passwd"), ("..", "file"), ("été 报告.txt", "été 报告")],
+)
+async def test_what_a_job_calls_its_document_names_its_results(stack: Stack, given: str, kept: str) -> None:
+    """As far as that is the name of a file: whoever saves them by it writes nowhere else."""
+    async with Corral(stack.api_url) as corral:
+        ref = (await corral.upload(ROOT / "corral" / "samples" / "plain.txt")).ref
+    _, result = await converted(stack, FileSource(file=ref, name=given))
+    assert isinstance(result, dict)
+    assert result["artifacts"]["markdown"]["name"] == f"{kept}.md"

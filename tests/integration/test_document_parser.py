@@ -120,7 +120,7 @@ async def test_an_unknown_format_is_unsupported(parser: DocumentParser, tmp_path
     document.write_bytes(rb"{\rtf1 Dear neighbours}")
     error = await refusal(parser, document)
     assert isinstance(error, DocumentUnsupported)
-    assert "pdf, docx, html" in str(error)
+    assert "pdf, docx, pptx" in str(error)
 
 
 async def test_too_many_pages_are_refused(parser: DocumentParser, tmp_path: Path) -> None:
@@ -189,6 +189,13 @@ async def test_word_and_web_pages_keep_their_tables(real: PebbleDocumentParser, 
     assert "| Monday " in letter
     assert page.title == "Opening hours"
     assert "| Adults " in page.outputs["markdown"].read_text()
+
+
+async def test_a_page_keeps_its_letters(real: PebbleDocumentParser, tmp_path: Path) -> None:
+    """What a page says of its own encoding is heeded once, and not again by the library."""
+    page = tmp_path / "page.html"
+    page.write_bytes('<html><meta charset="iso-8859-1"><body><h1>Grüße für 5 €</h1></body></html>'.encode("cp1252"))
+    assert (await parse(real, page)).outputs["markdown"].read_text() == "# Grüße für 5 €\n"
 
 
 async def test_a_zip_bomb_is_refused(real: PebbleDocumentParser, tmp_path: Path) -> None:

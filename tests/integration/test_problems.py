@@ -96,6 +96,16 @@ async def test_a_body_that_makes_no_sense(api: httpx.AsyncClient, body: bytes, s
     assert len(answer.content) < 10_000
 
 
+@pytest.mark.parametrize(
+    "announced", [{}, {"Content-Type": "text/plain"}, {"Content-Type": "application/x-www-form-urlencoded"}]
+)
+async def test_json_that_is_not_announced_as_json(api: httpx.AsyncClient, announced: dict[str, str]) -> None:
+    """As curl's `-d` sends it when the header is forgotten: the answer names the header, and not a field."""
+    answer = await api.post(ROUTE, content=json.dumps({"payload": PAYLOAD}), headers=announced)
+    check(answer, 415, "media_type_unsupported")
+    assert "Content-Type: application/json" in answer.json()["detail"]
+
+
 async def test_a_body_is_bounded_also_when_it_does_not_say_its_length(api: httpx.AsyncClient) -> None:
     """A caller who sends in chunks is stopped at the limit."""
 

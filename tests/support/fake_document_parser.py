@@ -6,7 +6,8 @@ from pathlib import Path
 from schemas.errors import DocumentEncrypted, DocumentTooLarge, DocumentUnreadable
 from schemas.job_status import Progress
 from schemas.jobs.documents import ConvertOptions, OutputName
-from worker.parser.sniff import Format, sniff
+from worker.parser.formats.format import Format
+from worker.parser.formats.sniff import sniff
 from worker.ports import DocumentParser, ParsedDocument, Report
 
 _FILES: dict[OutputName, str] = {

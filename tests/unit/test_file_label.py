@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.api.file_label import file_name, media_type
+from producers.api.file_label import media_type
+from schemas.artifact import file_name
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@
 import pymupdf
 import pytest
 
-from worker.parser.fast_block import Block, Cell
-from worker.parser.lane import choose
-from worker.parser.offered_table import offered_tables
-from worker.parser.page_weight import is_heavy
+from worker.parser.pdf.fast_block import Block, Cell
+from worker.parser.pdf.lane import choose
+from worker.parser.pdf.offered_table import offered_tables
+from worker.parser.pdf.page_weight import is_heavy
 
 _TEXT = Block("text", "A paragraph of a letter.", (50, 50, 500, 150))
 _ROWS = tuple((Cell(f"{row}", None), Cell("x", None)) for row in range(3))

@@ -3,8 +3,8 @@
 import pytest
 
 from schemas.errors import DocumentTooLarge
+from worker.parser.formats.markup_check import check_html, check_markdown, check_text
 from worker.parser.limit import ParserLimits
-from worker.parser.markup_check import check_html, check_markdown, check_text
 
 LIMITS = ParserLimits(max_markup_bytes=200_000, max_text_bytes=1_000, max_markup_depth=20, max_quote_depth=5)
 

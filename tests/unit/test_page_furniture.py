@@ -4,7 +4,7 @@ import pytest
 from docling.datamodel.base_models import Cluster, TextElement
 from docling_core.types.doc import BoundingBox, DocItemLabel
 
-from worker.parser.page_furniture import settle_labels
+from worker.parser.pdf.page_furniture import settle_labels
 
 
 def element(label: DocItemLabel, text: str, page: int) -> TextElement:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.parser.page_order import Box, reading_order
+from worker.parser.pdf.page_order import Box, reading_order
 
 _COLUMNS: dict[str, Box] = {
     "title": (50, 40, 550, 60),

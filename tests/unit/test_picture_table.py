@@ -1,7 +1,7 @@
 """What OCR reads in a picture of a table becomes a table again."""
 
-from worker.parser.ocr_word import Word
-from worker.parser.picture_table import pictured_table
+from worker.parser.ocr.picture_table import pictured_table
+from worker.parser.ocr.word import Word
 
 _DOWN = [(x, 0.0, x, 90.0) for x in (0.0, 100.0, 200.0)]
 _ACROSS = [(0.0, y, 200.0, y) for y in (0.0, 30.0, 60.0, 90.0)]

@@ -6,8 +6,8 @@ from pathlib import Path
 import pymupdf
 import pytest
 
-from worker.parser.ocr_word import Word
-from worker.parser.tesseract_reader import TesseractReader
+from worker.parser.ocr.tesseract_reader import TesseractReader
+from worker.parser.ocr.word import Word
 
 STAND_IN = """#!{python}
 import sys

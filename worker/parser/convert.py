@@ -6,23 +6,37 @@ from collections.abc import Callable
 from pathlib import Path
 
 from schemas.errors import DocumentTooLarge
-from worker.parser.markup import read_docx, read_html, read_markdown, read_text
+from worker.parser.formats.format import Format
+from worker.parser.formats.mail import read_mail
+from worker.parser.formats.markup import read_asciidoc, read_html, read_jats, read_latex, read_markdown, read_text
+from worker.parser.formats.office import read_docx, read_epub, read_pptx, read_xlsx
+from worker.parser.formats.records import read_csv, read_json
+from worker.parser.formats.sniff import sniff
 from worker.parser.output import write_outputs
-from worker.parser.pdf import read_image, read_pdf
+from worker.parser.pdf.reader import read_image, read_pdf, read_webp
 from worker.parser.reading import Reading
 from worker.parser.request import ParseRequest
-from worker.parser.sniff import Format, sniff
 from worker.ports import ParsedDocument
 
 _READERS: dict[Format, Callable[[ParseRequest], Reading]] = {
     Format.PDF: read_pdf,
     Format.DOCX: read_docx,
+    Format.PPTX: read_pptx,
+    Format.XLSX: read_xlsx,
+    Format.EPUB: read_epub,
     Format.HTML: read_html,
+    Format.JATS: read_jats,
     Format.MARKDOWN: read_markdown,
+    Format.ASCIIDOC: read_asciidoc,
+    Format.LATEX: read_latex,
+    Format.CSV: read_csv,
+    Format.JSON: read_json,
+    Format.MAIL: read_mail,
     Format.TEXT: read_text,
     Format.PNG: read_image,
     Format.JPEG: read_image,
     Format.TIFF: read_image,
+    Format.WEBP: read_webp,
 }
 
 

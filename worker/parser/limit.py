@@ -32,5 +32,10 @@ class ParserLimits:
     max_zip_ratio: int = 200
     max_unpacked_bytes: int = 400 * _MIB
     max_paragraphs: int = 30_000
+    max_slides: int = 2_000
+    max_cells: int = 200_000
+    """Of a workbook, a CSV or a table in JSON: 100,000 take 10 s and 730 MB."""
+    max_used_range: int = 5_000_000
+    """Of a workbook's sheets: docling looks at each cell between the first and the last, 300,000 a second."""
     max_pixels: int = 60_000_000
     """Of an image: A3 at 600 dpi."""

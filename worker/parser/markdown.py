@@ -11,7 +11,7 @@ from docling_core.transforms.serializer.markdown import (
     MarkdownParams,
     MarkdownTextSerializer,
 )
-from docling_core.types.doc import DoclingDocument, Formatting, FormulaItem, TextItem
+from docling_core.types.doc import ContentLayer, DoclingDocument, Formatting, FormulaItem, TextItem
 from pydantic import AnyUrl
 
 # CommonMark: "<" opens a tag, "&" an entity, only when what follows fits; everywhere else both are
@@ -19,6 +19,10 @@ from pydantic import AnyUrl
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _ENTITY = re.compile(r"&(?=#?[A-Za-z0-9]+;)")
 _UNDERSCORE = re.compile(r"(?<![\w\\])_|(?<!\\)_(?!\w)")
+
+
+# What a reader sees; and a speaker's or a reviewer's notes, which say what a slide or a cell does not.
+SHOWN = {ContentLayer.BODY, ContentLayer.NOTES}
 
 
 class _TextSerializer(MarkdownTextSerializer):
@@ -74,8 +78,8 @@ class _DocSerializer(MarkdownDocSerializer):
 
 
 def markdown(document: DoclingDocument) -> str:
-    """Write a document as Markdown, with the words inside its pictures."""
-    params = MarkdownParams(traverse_pictures=True, compact_tables=True)
+    """Write a document as Markdown, with the words inside its pictures and its notes."""
+    params = MarkdownParams(traverse_pictures=True, compact_tables=True, layers=SHOWN)
     return _DocSerializer(doc=document, params=params).serialize().text
 
 

@@ -10,13 +10,13 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import FileResponse
 
 from producers.api.edge import announced_bytes
-from producers.api.file_label import DEFAULT_TYPE, file_name, media_type
+from producers.api.file_label import DEFAULT_TYPE, media_type
 from producers.api.multipart import first_file
 from producers.api.refusal import BodyIncomplete, RangeNotSatisfiable
 from producers.api.tenant import Tenant
 from producers.file_store import DiskFiles, FileTooLarge
 from producers.settings import ApiSettings
-from schemas.artifact import Artifact, FileRef
+from schemas.artifact import Artifact, FileRef, file_name
 
 PATH = "/v1/files"
 router = APIRouter(tags=["files"])

@@ -116,6 +116,7 @@ def add_routes(catalogue: Catalogue) -> APIRouter:
                 **_REFUSALS,
                 200: {"model": AcceptedJob, "description": "Accepted before: the same job."},
                 413: {"description": "The body is above its limit."},
+                415: {"description": "The body is not announced as JSON."},
             },
         )
     adding.add_api_route("/v1/jobs/{kind}", _unknown_kind(catalogue), methods=["POST"], include_in_schema=False)

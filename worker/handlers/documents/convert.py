@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from schemas.artifact import Artifact
+from schemas.artifact import Artifact, file_name
 from schemas.jobs.documents import ConvertDocument, ConvertedDocument, FileSource, OutputName, UrlSource
 from worker.ports import DocumentParser, FileStore, JobContext, ParsedDocument, SourceFetcher
 
@@ -58,10 +58,10 @@ async def _obtain(source: FileSource | UrlSource, job: JobContext, folder: Path)
         case UrlSource(url=url):
             fetched = folder / "source"
             media_type = await job.use(SourceFetcher).fetch(str(url), fetched)
-            name = PurePosixPath(unquote(urlsplit(str(url)).path)).name
+            name = file_name(unquote(urlsplit(str(url)).path))
             # Kept, so that a result can always be traced to the bytes it was made from.
-            stored = await files.put(job.tenant, fetched, media_type=media_type, name=name or "source")
-    named = stored.model_copy(update={"name": name or stored.name})
+            stored = await files.put(job.tenant, fetched, media_type=media_type, name=name)
+    named = stored.model_copy(update={"name": file_name(name or stored.name)})
     return named, await files.path(job.tenant, stored.ref)
 
 

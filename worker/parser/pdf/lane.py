@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pymupdf
 
 from schemas.jobs.documents import PageLane
-from worker.parser.fast_block import Block
+from worker.parser.pdf.fast_block import Block
 
 # A column has this many points of height at least; two short lines beside each other are no columns.
 _COLUMN_HEIGHT = 60.0

@@ -1,23 +1,19 @@
-"""What a file is, from its bytes; its name only tells Markdown from plain text."""
+"""What a file is, from its bytes; its name only tells texts apart that look the same."""
 
 import re
 import zipfile
-from enum import StrEnum
 from pathlib import Path
 
 from schemas.errors import DocumentEncrypted, DocumentUnreadable, DocumentUnsupported
+from worker.parser.formats.format import Format
+from worker.parser.formats.text_decoding import WIDE_MARKS
+from worker.parser.formats.text_format import text_format
 
 _HEAD_BYTES = 64 * 1024
-_MARKDOWN_ENDINGS = (".md", ".markdown", ".mdown", ".mkd")
-_SUPPORTED = "convert it to pdf, docx, html, markdown, plain text, png, jpeg or tiff"
+_SUPPORTED = "convert it to pdf, docx, pptx, xlsx, epub, html, markdown, plain text, png, jpeg, tiff or webp"
 
 # PDF readers accept leading bytes, up to 1,024 of them (PDF 32000-1, annex H, note 13).
 _PDF_WITHIN = 1024
-_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
-_HTML = re.compile(
-    rb"\A\s*(?:<\?xml[^>]*>\s*)?(?:<!--.{0,4096}?-->\s*)*<(?:!doctype\s+html|html|head|body)[\s>]",
-    re.IGNORECASE | re.DOTALL,
-)
 # Control characters that no text has; form feed and escape do occur in old ones.
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _FOREIGN = {
@@ -37,33 +33,12 @@ _FOREIGN = {
 }
 
 
-class Format(StrEnum):
-    """The formats that the parser reads."""
-
-    PDF = "pdf"
-    DOCX = "docx"
-    HTML = "html"
-    MARKDOWN = "markdown"
-    TEXT = "text"
-    PNG = "png"
-    JPEG = "jpeg"
-    TIFF = "tiff"
-
-    @property
-    def media_type(self) -> str:
-        """The registered media type."""
-        return _MEDIA_TYPES[self]
-
-
-_MEDIA_TYPES = {
-    Format.PDF: "application/pdf",
-    Format.DOCX: "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    Format.HTML: "text/html",
-    Format.MARKDOWN: "text/markdown",
-    Format.TEXT: "text/plain",
-    Format.PNG: "image/png",
-    Format.JPEG: "image/jpeg",
-    Format.TIFF: "image/tiff",
+# The part that makes a zip archive a document of its kind.
+_PARTS = {
+    "word/document.xml": Format.DOCX,
+    "ppt/presentation.xml": Format.PPTX,
+    "xl/workbook.xml": Format.XLSX,
+    "META-INF/container.xml": Format.EPUB,
 }
 _IMAGES = {
     b"\x89PNG\r\n\x1a\n": Format.PNG,
@@ -92,24 +67,23 @@ def sniff(document: Path, name: str) -> Format:
     for magic, image in _IMAGES.items():
         if head.startswith(magic):
             return image
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return Format.WEBP
     _refuse_foreign(head, document)
     return _text(head, name)
 
 
 def _text(head: bytes, name: str) -> Format:
-    if not head.startswith(_UTF16_BOMS) and _BINARY.search(head):
+    if not head.startswith(tuple(WIDE_MARKS)) and _BINARY.search(head):
         raise DocumentUnreadable(f"the bytes are of no known document format: {_SUPPORTED}")
-    if _HTML.match(_narrow(head)):
-        return Format.HTML
-    if _narrow(head).lstrip().startswith(b"<?xml"):
-        raise DocumentUnsupported(f"xml is not read: {_SUPPORTED}")
-    return Format.MARKDOWN if name.lower().endswith(_MARKDOWN_ENDINGS) else Format.TEXT
+    return text_format(_narrow(head), name)
 
 
 def _narrow(head: bytes) -> bytes:
     """Give the bytes of a text as far as its markup needs them, whichever Unicode it is in."""
-    if head.startswith(_UTF16_BOMS):
-        return head[2:].replace(b"\x00", b"")
+    for mark in WIDE_MARKS:
+        if head.startswith(mark):
+            return head.removeprefix(mark).replace(b"\x00", b"")
     return head.removeprefix(b"\xef\xbb\xbf")
 
 
@@ -119,11 +93,11 @@ def _inside_zip(document: Path) -> Format:
             names = set(archive.namelist())
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise DocumentUnreadable("the document's zip container is damaged: export it again") from error
-    if "word/document.xml" in names:
-        return Format.DOCX
-    for part, kind in (("xl/workbook.xml", "xlsx"), ("ppt/presentation.xml", "pptx"), ("mimetype", "opendocument")):
+    for part, kind in _PARTS.items():
         if part in names:
-            raise DocumentUnsupported(f"{kind} is not read: {_SUPPORTED}")
+            return kind
+    if "mimetype" in names:
+        raise DocumentUnsupported(f"opendocument is not read: {_SUPPORTED}")
     raise DocumentUnsupported(f"a zip archive is not read: {_SUPPORTED}")
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pymupdf
 from docling.datamodel.base_models import InputFormat
 from docling.datamodel.document import InputDocument
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from schemas.errors import DocumentEncrypted, DocumentTooLarge, DocumentUnreadable
-from worker.parser.ocr import OcrPass
-from worker.parser.page_lane import PageLanes
-from worker.parser.pdf_backend import MuPdfDocumentBackend
-from worker.parser.pdf_pipeline import SerialPdfPipeline
+from worker.parser.ocr.text_layer import OcrPass
+from worker.parser.pdf.backend import MuPdfDocumentBackend
+from worker.parser.pdf.page_lane import PageLanes
+from worker.parser.pdf.pipeline import SerialPdfPipeline
 from worker.parser.progress_file import write_progress
 from worker.parser.reading import Reading, title_of
 from worker.parser.request import ParseRequest
@@ -44,8 +44,34 @@ def read_image(request: ParseRequest) -> Reading:
         DocumentTooLarge: too many pixels or frames.
     """
     _check_image(request)
+    return _convert_image(request, request.document.read_bytes())
+
+
+def read_webp(request: ParseRequest) -> Reading:
+    """Read a WebP image, which MuPDF does not know, as it does others; what is transparent becomes white.
+
+    Raises:
+        DocumentUnreadable, DocumentTooLarge: as ``read_image``.
+    """
+    _check_image(request)
+    content = BytesIO()
     try:
-        with pymupdf.open(request.document) as image:
+        with Image.open(request.document) as image:
+            frames = [_on_white(frame) for frame in ImageSequence.Iterator(image)]
+    except (OSError, ValueError, SyntaxError) as error:
+        raise DocumentUnreadable("the image is damaged: export it again") from error
+    frames[0].save(content, format="TIFF", save_all=True, append_images=frames[1:])
+    return _convert_image(request, content.getvalue())
+
+
+def _on_white(frame: Image.Image) -> Image.Image:
+    seen = frame.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
+
+
+def _convert_image(request: ParseRequest, content: bytes) -> Reading:
+    try:
+        with pymupdf.open(stream=content) as image:
             content = image.convert_to_pdf()
     except (RuntimeError, pymupdf.mupdf.FzErrorBase) as error:
         raise DocumentUnreadable("the image is damaged: export it again") from error

@@ -27,8 +27,8 @@ from docling_core.types.doc.page import (
 )
 from PIL import Image
 
-from worker.parser.ocr_word import Word
-from worker.parser.offered_table import OfferedTable
+from worker.parser.ocr.word import Word
+from worker.parser.pdf.offered_table import OfferedTable
 
 # Ligatures are taken apart ("ﬁ" -> "fi"): nobody searches for the glyph.
 _WORD_FLAGS = pymupdf.TEXTFLAGS_WORDS & ~pymupdf.TEXT_PRESERVE_LIGATURES

@@ -12,12 +12,12 @@ from docling.models.stages.page_assemble.page_assemble_model import PageAssemble
 from docling.models.stages.reading_order.readingorder_model import ReadingOrderModel, ReadingOrderOptions
 from docling.pipeline.standard_pdf_pipeline import StandardPdfPipeline
 
-from worker.parser.ocr import OcrPass
-from worker.parser.page_furniture import settle_labels
-from worker.parser.page_lane import PageLanes
-from worker.parser.pdf_backend import MuPdfDocumentBackend, MuPdfPageBackend
-from worker.parser.pdf_layout import LayoutOptions, MuPdfLayoutModel, MuPdfTableModel, TableOptions
-from worker.parser.pdf_order import PageOrder
+from worker.parser.ocr.text_layer import OcrPass
+from worker.parser.pdf.backend import MuPdfDocumentBackend, MuPdfPageBackend
+from worker.parser.pdf.layout import LayoutOptions, MuPdfLayoutModel, MuPdfTableModel, TableOptions
+from worker.parser.pdf.order_stage import PageOrder
+from worker.parser.pdf.page_furniture import settle_labels
+from worker.parser.pdf.page_lane import PageLanes
 
 
 class SerialPdfPipeline(StandardPdfPipeline):

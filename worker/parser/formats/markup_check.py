@@ -35,6 +35,9 @@ _QUOTES = re.compile(r"^(?:[ \t]*(?:>|[-*+][ \t]))+", re.MULTILINE)
 _ITEM_INDENT = re.compile(r"^[ \t]+(?=(?:[-*+]|\d{1,9}[.)])[ \t])", re.MULTILINE)
 
 
+_GROUP = re.compile(r"(?<!\\)[{}]|\\begin|\\end")
+
+
 def check_html(text: str, limits: ParserLimits) -> None:
     """Check the length of the markup and the depth of its elements.
 
@@ -63,6 +66,20 @@ def check_markdown(text: str, limits: ParserLimits) -> None:
     indent = max((len(item.expandtabs(4)) for item in _ITEM_INDENT.findall(text)), default=0)
     # Two columns is the least by which a list goes one level deeper.
     _check_depth(indent // 2, limits.max_markup_depth)
+
+
+def check_latex(text: str, limits: ParserLimits) -> None:
+    """Check the length, and the depth of braces and environments.
+
+    Raises:
+        DocumentTooLarge: beyond one of the two.
+    """
+    _check_length(text, limits.max_markup_bytes)
+    depth = deepest = 0
+    for opening in _GROUP.findall(text):
+        depth = depth + 1 if opening[-1] in "{n" else max(depth - 1, 0)
+        deepest = max(deepest, depth)
+    _check_depth(deepest, limits.max_markup_depth)
 
 
 def check_text(text: str, limits: ParserLimits) -> None:

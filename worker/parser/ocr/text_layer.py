@@ -6,16 +6,16 @@ from typing import ClassVar, Protocol
 import pymupdf
 
 from schemas.jobs.documents import OcrMode
-from worker.parser.ocr_word import Word
-from worker.parser.offered_table import Box, OfferedTable
-from worker.parser.page_weight import is_heavy
-from worker.parser.pdf_backend import MuPdfPageBackend
-from worker.parser.picture_print import gray_of, printed, rules
-from worker.parser.picture_table import pictured_table
-from worker.parser.rapidocr_reader import RapidOcrReader
+from worker.parser.ocr.picture_table import pictured_table
+from worker.parser.ocr.rapidocr_reader import RapidOcrReader
+from worker.parser.ocr.tesseract_reader import TesseractReader
+from worker.parser.ocr.word import Word
+from worker.parser.pdf.backend import MuPdfPageBackend
+from worker.parser.pdf.offered_table import Box, OfferedTable
+from worker.parser.pdf.page_weight import is_heavy
+from worker.parser.pdf.picture_print import gray_of, printed, rules
 from worker.parser.reading import OcrUse
 from worker.parser.request import ParseRequest
-from worker.parser.tesseract_reader import TesseractReader
 
 _DPI = 200
 # A poster at 200 dpi would be gigabytes of pixels; OCR gains nothing beyond this.

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from worker.parser.fast_block import Block
+from worker.parser.pdf.fast_block import Block
 
 Box = tuple[float, float, float, float]
 

@@ -14,7 +14,7 @@ from docling.models.base_layout_model import BaseLayoutModel
 from docling.models.base_table_model import BaseTableStructureModel
 from docling_core.types.doc import BoundingBox, CoordOrigin, DocItemLabel, TableCell
 
-from worker.parser.pdf_backend import MuPdfPageBackend
+from worker.parser.pdf.backend import MuPdfPageBackend
 
 _LABELS = {
     "text": DocItemLabel.TEXT,

@@ -4,14 +4,14 @@ import pymupdf
 from docling.datamodel.base_models import AssembledUnit
 
 from schemas.jobs.documents import LaneName
-from worker.parser.fast_block import Block
-from worker.parser.fast_page import Picture, assembled
-from worker.parser.lane import Choice, choose
-from worker.parser.liteparse_reader import read_blocks
-from worker.parser.offered_table import offered_tables
-from worker.parser.page_weight import is_heavy
-from worker.parser.pdf_backend import MuPdfPageBackend
-from worker.parser.picture_print import pictures
+from worker.parser.pdf.backend import MuPdfPageBackend
+from worker.parser.pdf.fast_block import Block
+from worker.parser.pdf.fast_page import Picture, assembled
+from worker.parser.pdf.lane import Choice, choose
+from worker.parser.pdf.liteparse_reader import read_blocks
+from worker.parser.pdf.offered_table import offered_tables
+from worker.parser.pdf.page_weight import is_heavy
+from worker.parser.pdf.picture_print import pictures
 from worker.parser.reading import OcrUse, PageReport
 
 # Pages that the fast reader is given at once: it opens the file for each batch, and holds all of one.

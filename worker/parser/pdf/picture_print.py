@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pymupdf
 
-from worker.parser.pdf_backend import MuPdfPageBackend
+from worker.parser.pdf.backend import MuPdfPageBackend
 
 Gray = npt.NDArray[np.uint8]
 Segment = tuple[float, float, float, float]

@@ -7,9 +7,9 @@ from docling.datamodel.base_models import AssembledUnit, Cluster, FigureElement,
 from docling_core.types.doc import BoundingBox, CoordOrigin, DocItemLabel, TableCell
 from docling_core.types.doc.page import BoundingRectangle, TextCell
 
-from worker.parser.fast_block import Block, BlockKind, Box
-from worker.parser.ocr_word import Word
-from worker.parser.offered_table import OfferedTable, table_of
+from worker.parser.ocr.word import Word
+from worker.parser.pdf.fast_block import Block, BlockKind, Box
+from worker.parser.pdf.offered_table import OfferedTable, table_of
 
 _LABELS: dict[BlockKind, DocItemLabel] = {
     "heading": DocItemLabel.SECTION_HEADER,

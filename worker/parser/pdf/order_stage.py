@@ -6,7 +6,7 @@ from itertools import groupby
 from docling.models.postprocessing.reading_order_rb import PageElement, ReadingOrderPredictor, SeparatorElement
 from docling_core.types.doc import DocItemLabel
 
-from worker.parser.page_order import Box, reading_order
+from worker.parser.pdf.page_order import Box, reading_order
 
 _EDGES = {DocItemLabel.PAGE_HEADER: -1, DocItemLabel.PAGE_FOOTER: 1}
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 import pymupdf
 
 from producers.child_process import bound_to_this_process
-from worker.parser.ocr_word import Word
+from worker.parser.ocr.word import Word
 
 _FALLBACK = "eng"
 _IS_WORD = "5"

@@ -6,7 +6,7 @@ from typing import Any
 
 import liteparse
 
-from worker.parser.fast_block import Block, BlockKind, Box, Cell
+from worker.parser.pdf.fast_block import Block, BlockKind, Box, Cell
 
 _EMPHASIS = re.compile(r"(?<!\\)(\*{1,3})(?=\S)(.+?)(?<=[^\s\\])\1")
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")

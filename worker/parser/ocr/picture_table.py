@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from statistics import median
 
-from worker.parser.ocr_word import Word
-from worker.parser.offered_table import Box, OfferedCell, OfferedTable
+from worker.parser.ocr.word import Word
+from worker.parser.pdf.offered_table import Box, OfferedCell, OfferedTable
 
 # A rule bounds a column or a row when it runs along this part of the table.
 _RUN_SHARE = 0.5

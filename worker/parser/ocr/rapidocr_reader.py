@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pymupdf
 
-from worker.parser.ocr_word import Word
+from worker.parser.ocr.word import Word
 
 # Of PP-OCRv6 small, which reads them all with one model.
 _LANGUAGES = {

@@ -1,0 +1,1 @@
+"""PDF, and images as its pages: each page in the lane that it needs."""
