@@ -9,6 +9,7 @@ from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel
@@ -67,7 +68,7 @@ class Corral:
 
     def __init__(self, url: str, *, token: str | None = None) -> None:
         """Speak to the API at ``url`` as the tenant of ``token``."""
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers = {b"Authorization": f"Bearer {token}".encode()} if token else {}
         # An address from the environment's proxy settings would see every document.
         self._http = httpx.AsyncClient(base_url=url, headers=headers, timeout=_TIMEOUT, trust_env=False)
 
@@ -115,30 +116,30 @@ class Corral:
         }
         if callback is not None:
             body["callback"] = callback.model_dump(mode="json")
-        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-        answer = await self._call("POST", f"/v1/jobs/{kind}", json=body, headers=headers)
+        headers = {"Idempotency-Key": idempotency_key.encode()} if idempotency_key else {}
+        answer = await self._call("POST", _one_of("jobs", kind), json=body, headers=headers)
         return str(answer["id"])
 
     async def status(self, job_id: str) -> JobStatus:
         """Tell where a job is."""
-        return JobStatus.model_validate(await self._call("GET", f"/v1/jobs/{job_id}"))
+        return JobStatus.model_validate(await self._call("GET", _one_of("jobs", job_id)))
 
     async def result(self, job_id: str) -> Any:  # noqa: ANN401 - each kind has a result of its own
         """Give a completed job's result."""
-        return await self._call("GET", f"/v1/jobs/{job_id}/result")
+        return await self._call("GET", f"{_one_of('jobs', job_id)}/result")
 
     async def logs(self, job_id: str) -> list[str]:
         """Give what the job's handler wrote, oldest first."""
-        return list((await self._call("GET", f"/v1/jobs/{job_id}/logs"))["lines"])
+        return list((await self._call("GET", f"{_one_of('jobs', job_id)}/logs"))["lines"])
 
     async def cancel(self, job_id: str) -> JobStatus:
         """Ask for a job's end."""
-        return JobStatus.model_validate(await self._call("DELETE", f"/v1/jobs/{job_id}"))
+        return JobStatus.model_validate(await self._call("DELETE", _one_of("jobs", job_id)))
 
     async def put_schedule(self, schedule_id: str, request: ScheduleRequest) -> ScheduleStatus:
         """Keep a schedule, in place of an older one of the same id."""
         body = request.model_dump(mode="json", exclude_none=True)
-        return ScheduleStatus.model_validate(await self._call("PUT", f"/v1/schedules/{schedule_id}", json=body))
+        return ScheduleStatus.model_validate(await self._call("PUT", _one_of("schedules", schedule_id), json=body))
 
     async def schedules(self) -> list[ScheduleStatus]:
         """Give every schedule; the one that fires next is the first."""
@@ -147,7 +148,7 @@ class Corral:
 
     async def remove_schedule(self, schedule_id: str) -> None:
         """End a schedule."""
-        await self._call("DELETE", f"/v1/schedules/{schedule_id}")
+        await self._call("DELETE", _one_of("schedules", schedule_id))
 
     async def download(self, ref: str, into: Path) -> None:
         """Write a stored file to ``into``."""
@@ -165,7 +166,7 @@ class Corral:
         last_id, ended = "", False
         while not ended:
             try:
-                async with aclosing(self.stream(f"/v1/jobs/{job_id}/events", last_id)) as stream:
+                async with aclosing(self.stream(f"{_one_of('jobs', job_id)}/events", last_id)) as stream:
                     async for sent in stream:
                         last_id, event = sent.id, _event(sent)
                         yield event
@@ -221,6 +222,10 @@ class Corral:
     def unreachable(self) -> ApiUnreachable:
         """Make the error that says where nobody answers."""
         return ApiUnreachable(f"no answer from {self._http.base_url}; is it running?")
+
+
+def _one_of(collection: str, name: str) -> str:
+    return f"/v1/{collection}/{quote(name, safe='')}"
 
 
 async def _demand_success(response: httpx.Response) -> None:

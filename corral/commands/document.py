@@ -1,16 +1,20 @@
 """``corral doc``: convert one document here and now, without a queue."""
 
 import asyncio
+import shutil
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import click
+from pydantic import ValidationError
 
 from corral.commands.connection import explained
 from schemas import settings as environment
+from schemas.artifact import file_name
+from schemas.envelope import describe
 from schemas.errors import FileMissing
 from schemas.job_status import Progress
 from schemas.jobs.documents import ConvertOptions, OcrMode, OutputName
@@ -18,6 +22,7 @@ from worker import app
 from worker.settings import DocumentSettings
 
 _OUTPUTS: tuple[OutputName, ...] = ("markdown", "json", "text")
+_STANDARD_INPUT = "-"
 _OCR: tuple[OcrMode, ...] = ("auto", "force", "never")
 
 
@@ -28,12 +33,15 @@ _OCR: tuple[OcrMode, ...] = ("auto", "force", "never")
 @click.option("--language", "languages", multiple=True, default=("en",), show_default=True, help="For OCR: ISO 639.")
 @explained
 def doc(source: str, output: OutputName, ocr: OcrMode, languages: tuple[str, ...]) -> None:
-    """Convert SOURCE, a file or an http(s) address, and print what it became.
+    """Convert SOURCE, a file, an http(s) address or - for standard input, and print what it became.
 
     \b
     corral doc report.pdf > report.md
     """  # noqa: D301 - click's mark before lines that stay as they are
-    options = ConvertOptions(outputs=frozenset({output}), ocr=ocr, languages=languages)
+    try:
+        options = ConvertOptions(outputs=frozenset({output}), ocr=ocr, languages=languages)
+    except ValidationError as error:
+        raise click.UsageError(describe(error)) from error
     settings = environment.load(DocumentSettings)
     asyncio.run(_convert(source, output, options, settings))
 
@@ -41,8 +49,7 @@ def doc(source: str, output: OutputName, ocr: OcrMode, languages: tuple[str, ...
 async def _convert(source: str, output: OutputName, options: ConvertOptions, settings: DocumentSettings) -> None:
     with tempfile.TemporaryDirectory(prefix="corral-doc-") as name:
         folder = Path(name)
-        document = await _obtain(source, folder, settings)
-        named = PurePosixPath(unquote(urlsplit(source).path)).name
+        document, named = await _obtain(source, folder / "source", settings)
         async with app.document_parser(settings) as parser:
             parsed = await parser.parse(document, name=named, options=options, folder=folder, report=_progress())
         for warning in parsed.warnings:
@@ -50,18 +57,18 @@ async def _convert(source: str, output: OutputName, options: ConvertOptions, set
         click.echo(parsed.outputs[output].read_text().rstrip("\n"))
 
 
-async def _obtain(source: str, folder: Path, settings: DocumentSettings) -> Path:
-    if urlsplit(source).scheme in {"http", "https"}:
+async def _obtain(source: str, into: Path, settings: DocumentSettings) -> tuple[Path, str]:
+    if source == _STANDARD_INPUT:
+        with into.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        return into, "document"
+    if source.startswith(("http://", "https://")):
         async with app.source_fetcher(settings) as fetcher:
-            await fetcher.fetch(source, folder / "source")
-        return folder / "source"
-    return _here(source)
-
-
-def _here(source: str) -> Path:
-    if not Path(source).is_file():
+            await fetcher.fetch(source, into)
+        return into, file_name(unquote(urlsplit(source).path))
+    if not (here := Path(source)).is_file():
         raise FileMissing(f"there is no file {source}")
-    return Path(source)
+    return here, here.name
 
 
 def _progress() -> Callable[[Progress], Awaitable[None]]:

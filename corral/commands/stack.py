@@ -37,7 +37,15 @@ def demo(data_folder: Path) -> None:
 
 @click.command()
 @_DATA_FOLDER
-@click.option("--port", envvar="CORRAL_API_PORT", show_envvar=True, default=8000, show_default=True, help="The API's.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65_535),
+    envvar="CORRAL_API_PORT",
+    show_envvar=True,
+    default=8000,
+    show_default=True,
+    help="The API's.",
+)
 @click.option("--with-parent", is_flag=True, help="End when the process that started this one ends.")
 @explained
 def dev(data_folder: Path, port: int, *, with_parent: bool) -> None:

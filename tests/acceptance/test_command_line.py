@@ -83,6 +83,12 @@ async def test_cancelling_a_job_that_has_ended_says_so(stack: Stack) -> None:
         (("enqueue", "documents.convert", "{}", "--callback", "not a url"), "--callback"),
         (("enqueue", "documents.convert", "{}"), "payload_invalid"),
         (("enqueue", "nothing.at_all", "{}"), "unknown_kind"),
+        (("enqueue", "documents.convert", "{}", "--key", "é"), "payload_invalid"),
+        (("job", "show", "documents_nothing", "--token", "é"), "job_not_found"),
+        (("job", "cancel", "..%2f?"), "there is no job ..%2f?"),
+        (("schedule", "remove", "?"), "path.schedule_id"),
+        (("doc", str(SAMPLES / "plain.txt"), "--language", "English"), "languages.0"),
+        (("dev", "--port", "65536"), "--port"),
     ],
 )
 async def test_wrong_input_is_one_line_that_names_it(stack: Stack, arguments: tuple[str, ...], said: str) -> None:
@@ -108,6 +114,12 @@ async def test_doc_converts_a_file_without_any_server() -> None:
     assert ended.err == ""
 
 
+async def test_doc_reads_standard_input() -> None:
+    """As the last command of a pipe."""
+    ended = await corral("doc", "-", stdin="<html><body><h1>Piped</h1></body></html>")
+    assert (ended.code, ended.out, ended.err) == (0, "# Piped\n", "")
+
+
 async def test_doc_fetches_an_address_through_the_guarded_client() -> None:
     """Loopback is refused unless it is allowed; with it, the page is fetched and converted."""
     handler = partial(SimpleHTTPRequestHandler, directory=SAMPLES)
@@ -124,11 +136,17 @@ async def test_doc_fetches_an_address_through_the_guarded_client() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("broken.pdf", "document_unreadable"), ("no-such-file.pdf", "file_missing: there is no file")]
+    ("source", "said"),
+    [
+        (str(SAMPLES / "broken.pdf"), "document_unreadable"),
+        ("no-such-file.pdf", "file_missing: there is no file"),
+        ("http://[", "source_refused"),
+        ("-", "document_unreadable: the document is empty"),
+    ],
 )
-async def test_doc_says_what_is_wrong_with_a_document(name: str, said: str) -> None:
+async def test_doc_says_what_is_wrong_with_a_document(source: str, said: str) -> None:
     """Exit code 1 and one line with the stable code."""
-    ended = await corral("doc", str(SAMPLES / name))
+    ended = await corral("doc", source)
     assert ended.code == 1
     assert said in ended.err
     assert "Traceback" not in ended.err

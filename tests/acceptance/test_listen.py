@@ -82,6 +82,8 @@ async def test_it_ends_quietly_while_the_laptop_is_still_answering(stack: Stack,
         async with listening(stack.api_url, f"listen --forward-to {laptop.url}"):
             await corral(*shlex.split(command), "--api", stack.api_url)
             await until(lambda: bool(laptop.requests))
+    # One that is still to be sent would be sent again while another test listens.
+    await until(lambda: bool(receiver.received))
 
 
 async def test_what_was_sent_while_the_connection_was_broken_comes_afterwards(stack: Stack, receiver: Receiver) -> None:

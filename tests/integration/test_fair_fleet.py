@@ -44,28 +44,36 @@ async def fair(redis: Redis) -> Fleet:
     return Fleet(redis, Engine(redis, prefix="bull", keep_finished_s=3600, tenants=Tenants(Fairness(redis))))
 
 
+def began_before(started: list[str], since: int) -> int:
+    """Count the other tenant's jobs that began between a moment and the last of bolt's.
+
+    A second in jobs: the busier the machine, the longer it takes, and the worker does no more in it.
+    """
+    last = max(place for place, tenant in enumerate(started) if tenant == "bolt")
+    return started[since:last].count("acme")
+
+
 async def test_ten_jobs_start_within_a_second_behind_ten_thousand(fair: Fleet) -> None:
-    """On a worker that is busy with them all the time."""
+    """On a worker that is busy with them all the time, and does 1,000 a second."""
     bulk = [{"name": "run", "data": Envelope(tenant="acme").wrap(Trial()), "opts": {}} for _ in range(9_900)]
     await Queue(QUEUE, {"connection": fair.redis}).addBulk(bulk)
     for number in range(100):
         await fair.add(RUN, Trial(number=number), tenant="acme")
-    started: list[float] = []
+    started: list[str] = []
 
     async def note(_payload: Trial, job: JobContext) -> Verdict:
-        if job.tenant == "bolt":
-            started.append(time.monotonic())
+        started.append(job.tenant)
         due = time.monotonic() + 0.01
         await until(lambda: time.monotonic() > due)
         return Verdict()
 
     async with fair.worker(entry(note), concurrency=20):
         await until(lambda: fair.redis.zcard("bull:trials:completed"))
-        begun = time.monotonic()
+        begun = len(started)
         for number in range(10):
             await fair.add(RUN, Trial(number=number), tenant="bolt")
-        await until(lambda: len(started) == 10)
-        assert max(started) - begun < 1.0
+        await until(lambda: started.count("bolt") == 10)
+        assert began_before(started, begun) < 1_000
         assert await fair.redis.zcard("bull:trials:prioritized") > 5_000
 
 
@@ -80,7 +88,7 @@ class Shared:
     orders: EngineOrders
     children: EngineChildren
     schedules: Schedules
-    started: list[float] = field(default_factory=list)
+    started: list[str] = field(default_factory=list)
 
     async def work(self, payload: Trial, job: JobContext) -> Verdict:
         """Take a while, or have so many others do so."""
@@ -88,8 +96,7 @@ class Shared:
             parts = [Child(str(number), RUN, Trial()) for number in range(payload.number)]
             await job.use(Children).run(job, parts)
             return Verdict()
-        if job.tenant == "bolt":
-            self.started.append(time.monotonic())
+        self.started.append(job.tenant)
         due = time.monotonic() + 0.05
         await until(lambda: time.monotonic() > due)
         return Verdict()
@@ -140,9 +147,9 @@ async def test_ten_jobs_start_within_a_second_whichever_way_they_come(shared: Sh
     async with shared.worker():
         await until(lambda: redis.zcard(f"bull:{QUEUE}:completed"), within_s=30)
         await way(shared, "bolt", 10)
-        asked = time.monotonic()
-        await until(lambda: len(shared.started) == 10)
-        assert max(shared.started) - asked < 1.0
+        asked = len(shared.started)
+        await until(lambda: shared.started.count("bolt") == 10)
+        assert began_before(shared.started, asked) < 400
         assert await redis.zcard(f"bull:{QUEUE}:prioritized") > 1_000
     await redis.flushall()
 
