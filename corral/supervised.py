@@ -4,26 +4,36 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 from producers.child_process import bound_to_this_process
+from producers.restart import RestartDelay
 
 _STOP_S = 35.0
-_FIRST_RESTART_S, _LAST_RESTART_S = 0.5, 30.0
 
 
 class SupervisedProcess:
     """Runs one of our modules for as long as it is wanted."""
 
-    def __init__(self, name: str, arguments: list[str], environment: dict[str, str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        arguments: list[str],
+        environment: dict[str, str],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Start it, bound to this process: it is killed when this process is."""
         self.name = name
         self._arguments = arguments
         self._environment = environment
-        self._restart_s = _FIRST_RESTART_S
+        self._clock = clock
+        self._delay = RestartDelay()
         self._process = self._start()
-        self._ended_at: float | None = None
+        self._due_at: float | None = None
 
     def _start(self) -> subprocess.Popen[bytes]:
+        self._started_at = self._clock()
         return subprocess.Popen(  # noqa: S603 - our own modules
             [sys.executable, *self._arguments],
             env=self._environment,
@@ -46,13 +56,14 @@ class SupervisedProcess:
         """Start it anew when its time has come; tell what was noticed."""
         if self._process.poll() is None:
             return None
-        now = time.monotonic()
-        if self._ended_at is None:
-            self._ended_at = now
-            return f"{self.name} ended with {self._process.returncode}; it starts again in {self._restart_s:g} s"
-        if now - self._ended_at < self._restart_s:
+        now = self._clock()
+        if self._due_at is None:
+            wait_s = self._delay.after(now - self._started_at)
+            self._due_at = now + wait_s
+            return f"{self.name} ended with {self._process.returncode}; it starts again in {wait_s:g} s"
+        if now < self._due_at:
             return None
-        self._restart_s, self._ended_at = min(self._restart_s * 2, _LAST_RESTART_S), None
+        self._due_at = None
         self._process = self._start()
         return f"{self.name} started again (pid {self.pid})"
 

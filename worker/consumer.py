@@ -125,6 +125,12 @@ class Consumer:
         with _translated:
             await self._worker.delay(taken.job, 0, {"skipAttempt": True}, fetch=False)
 
+    async def unheard_of(self) -> list[TakenJob]:
+        """Give the jobs that are locked by this worker, which runs none: taken by calls whose answer nobody heard."""
+        with _translated:
+            jobs = await self._worker.locked()
+        return [TakenJob(job, ids.public(self.options.queue, job.id), cancel_requested=False) for job in jobs]
+
     async def renew(self, held: list[TakenJob]) -> list[TakenJob]:
         """Renew the locks of jobs and give those whose lock is lost."""
         job_ids, tokens = [one.job.id for one in held], [one.job.token for one in held]

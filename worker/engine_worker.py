@@ -115,6 +115,14 @@ class EngineWorker(Worker):  # type: ignore[misc]  # the package has no types
         reply = await scripts.commands["moveToDelayed"](keys=keys, args=args)
         return await self._next(job, reply, token, "moveToDelayed") if reply != 0 else None
 
+    async def locked(self) -> list[EngineJob]:
+        """Give the active jobs that are locked by this worker: their ids and tokens, and nothing else of them."""
+        job_ids = await self.client.lrange(self.scripts.keys["active"], 0, -1)
+        locks = [f"{self._finish_prefix}{job_id}:lock" for job_id in job_ids]
+        tokens = await self.client.mget(locks) if locks else []
+        found = zip(job_ids, tokens, strict=True)
+        return [EngineJob(job_id, token, {}) for job_id, token in found if (token or "").startswith(f"{self.id}:")]
+
     async def getNextJob(self, token: str) -> EngineJob | None:  # noqa: N802 - the package's
         """Do as the package does, but wait while the queue's limit of rate holds.
 

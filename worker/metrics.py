@@ -1,6 +1,10 @@
 """What a worker process counts."""
 
+from collections.abc import Callable, Iterator, Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from worker.attempt_counts import RUN_S, AttemptCounts
 from worker.process_tree import ChildProcesses
@@ -34,6 +38,10 @@ class WorkerMetrics:
         # Memory, CPU and open files of this process.
         ProcessCollector(registry=self.registry)
 
+    def show_reads(self, reads: Callable[[], Mapping[str, bool]]) -> None:
+        """Show of each queue whether it is being read, as ``reads`` says when somebody looks."""
+        self.registry.register(_Reads(reads))
+
     def begun(self, kind: str | None) -> None:
         """Count an attempt that begins; ``left`` has to follow."""
         self._attempts.begun(kind or _UNKNOWN_KIND)
@@ -51,3 +59,15 @@ class WorkerMetrics:
         self._callbacks.labels(result=result).inc()
         if latency_s is not None:
             self._callback_s.observe(latency_s)
+
+
+class _Reads(Collector):
+    def __init__(self, reads: Callable[[], Mapping[str, bool]]) -> None:
+        self._reads = reads
+
+    def collect(self) -> Iterator[Metric]:
+        about = "1 when the queue is being read, as `/readyz` says."
+        family = GaugeMetricFamily("corral_queue_read", about, labels=["queue"])
+        for queue, is_read in self._reads().items():
+            family.add_metric([queue], is_read)
+        yield family

@@ -18,7 +18,8 @@ class Reading:
 
     ``since`` is when the present read began, None when there is none; ``failed_at`` when the first of
     the failures began that nothing has followed yet. A read after one that was ``in_vain`` waits for
-    a job; ``waited`` says that such a one has returned.
+    a job; ``waited`` says that such a one has returned. ``empty_since`` is when the first of the reads
+    began that have brought no job.
     """
 
     clock: Callable[[], float] = time.monotonic
@@ -27,6 +28,7 @@ class Reading:
     has_returned: bool = False
     in_vain: bool = False
     waited: bool = False
+    empty_since: float | None = None
     opened_at: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -42,6 +44,11 @@ class Reading:
     def proven(self) -> bool:
         """It has waited for a job and come back, or its places are all used: a first look proves nothing."""
         return self.well and (self.waited or self.since is None)
+
+    @property
+    def vacant_since(self) -> float | None:
+        """Since when there has been room for a job, and none has come; None when all places are used."""
+        return self.empty_since if self.since is not None else None
 
     @property
     def unread_since(self) -> float | None:
@@ -63,6 +70,7 @@ class WatchedConsumer(Consumer):
         """Take as ever, and note when the read began and how it ended."""
         reading = self._reading
         reading.since = reading.clock()
+        reading.empty_since = reading.empty_since or reading.since
         try:
             taken = await super().take()
         except EngineUnavailable:
@@ -73,4 +81,6 @@ class WatchedConsumer(Consumer):
         reading.has_returned, reading.failed_at = True, None
         reading.waited = reading.waited or reading.in_vain
         reading.in_vain = taken is None
+        if taken is not None:
+            reading.empty_since = None
         return taken

@@ -8,6 +8,7 @@ its success was lost (docs/decisions).
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -73,6 +74,19 @@ class Runner:
             EngineUnavailable: the server did not answer at the start.
         """
         await self._consumer.open()
+        try:
+            await self._serve()
+        finally:
+            with suppress(EngineUnavailable, TimeoutError):
+                async with asyncio.timeout(_HAND_BACK_S):
+                    for taken in await self._consumer.unheard_of():
+                        await self._hand_back(taken)
+
+    def stop(self) -> None:
+        """Take no more jobs."""
+        self._consumer.stop()
+
+    async def _serve(self) -> None:
         async with asyncio.TaskGroup() as group:
             watch_s = self._consumer.options.watch_s
             watching = [
@@ -87,10 +101,6 @@ class Runner:
             # Not before: the lock of a job under way is renewed to its very end.
             for watch in watching:
                 watch.cancel()
-
-    def stop(self) -> None:
-        """Take no more jobs."""
-        self._consumer.stop()
 
     async def _take(self, jobs: asyncio.TaskGroup) -> None:
         free = asyncio.Semaphore(self._concurrency)
@@ -181,12 +191,12 @@ class Runner:
                 return None
 
     async def _hand_back(self, taken: TakenJob) -> None:
-        log.warning("job.handed_back", job_id=taken.id)
         try:
             async with asyncio.timeout(_HAND_BACK_S):
                 await self._consumer.hand_back(taken)
+            log.warning("job.handed_back", job_id=taken.id)
         except (EngineUnavailable, LockLost, TimeoutError) as error:
-            # Its lock runs out, and then another worker finds it.
+            # It has ended, or its lock runs out, and then another worker finds it.
             self._trouble(error)
 
     async def _every(self, interval_s: float, look: Callable[[], Awaitable[None]]) -> None:

@@ -66,6 +66,8 @@ class ServedQueue:
         self._stopping = False
         self._has_read = False
         self._failing_since: float | None = None
+        # Why it brings in no jobs though the server answers, in the watchdog's words; empty when it does.
+        self.trouble = ""
 
     @property
     def name(self) -> str:
@@ -91,9 +93,14 @@ class ServedQueue:
         return min((moment for moment in moments if moment is not None), default=None)
 
     @property
+    def vacant_since(self) -> float | None:
+        """Since when there has been room for a job, and none has been taken."""
+        return min((since for reading in self._readings if (since := reading.vacant_since) is not None), default=None)
+
+    @property
     def well(self) -> bool:
         """The queue is being read by everything that should read it."""
-        return bool(self._open) and all(reading.well for reading in self._readings)
+        return not self.trouble and bool(self._open) and all(reading.well for reading in self._readings)
 
     @property
     def proven(self) -> bool:

@@ -61,7 +61,9 @@ class Service:
             workers = WorkerRegistry(reports, prefix=settings.queue_prefix)
             looks = await stack.enter_async_context(connection.patient(settings.redis_url))
             reconciler = Reconciler(_reconciliation(looks, settings, registry), every_s=settings.reconcile_s)
-            service = cls(queues, Watchdog(pulse, queues), Heartbeat(workers, queues), reconciler, metrics)
+            watchdog = Watchdog(pulse, queues, prefix=settings.queue_prefix)
+            metrics.show_reads(lambda: {queue.name: queue.well for queue in queues})
+            service = cls(queues, watchdog, Heartbeat(workers, queues), reconciler, metrics)
             if address := _address(settings):
                 await stack.enter_async_context(serving(address, service.routes()))
             yield service
@@ -88,20 +90,14 @@ class Service:
             if self.watchdog.engine_up:
                 await self.heartbeat.end()
 
-    @property
-    def _silent(self) -> list[str]:
-        return sorted(self.watchdog.silent)
-
     async def livez(self) -> Answer:
-        """Say that the loop turns, and that no queue is unread for a reason that a new process would not have."""
-        return verdict([f"the queue {name} cannot be read, though the server answers" for name in self._silent])
+        """Say that the loop turns, and that no queue is in trouble that a new process would not have."""
+        return verdict([f"the queue {queue.name} {queue.trouble}" for queue in self.queues if queue.trouble])
 
     async def readyz(self) -> Answer:
         """Say that the server answers and every queue is being read."""
         reasons = [
-            f"the queue {queue.name} is not being read"
-            for queue in self.queues
-            if not queue.well or queue.name in self._silent
+            f"the queue {queue.name} {queue.trouble or 'is not being read'}" for queue in self.queues if not queue.well
         ]
         if not self.watchdog.engine_up:
             reasons.insert(0, "the queue's server does not answer")

@@ -14,16 +14,13 @@ from pathlib import Path
 import structlog
 
 from producers.child_process import bound_to_this_process
+from producers.restart import RestartDelay
 from worker.exit_code import MISCONFIGURED, STOPPED
 from worker.health_server import fetch
 from worker.stop_signals import StopSignals
 
 log = structlog.get_logger()
 
-_FIRST_RESTART_S, _LAST_RESTART_S = 0.5, 30.0
-# One that has lived for so long did not die of its start, which takes one or two: the next try comes soon again. With
-# a minute, a fleet whose processes were killed every half a minute was down for most of it.
-_STEADY_S = 10.0
 _KILL_S = 10.0
 _POLL_S = 0.05
 
@@ -93,7 +90,7 @@ class Supervisor:
             one.tell(signal.SIGTERM)
 
     async def _keep(self, one: Kept) -> None:
-        restart_s = _FIRST_RESTART_S
+        delay = RestartDelay()
         while not self._stop.is_set():
             begun = time.monotonic()
             one.process = await _start(one.plan)
@@ -107,13 +104,12 @@ class Supervisor:
             if self._stop.is_set():
                 self._report("process.ended", one)
                 return
-            restart_s = _FIRST_RESTART_S if time.monotonic() - begun > _STEADY_S else restart_s
+            restart_s = delay.after(time.monotonic() - begun)
             self._report("process.died", one, restart_s=restart_s)
             one.restarts += 1
             with suppress(TimeoutError):
                 async with asyncio.timeout(restart_s):
                     await self._stop.wait()
-            restart_s = min(restart_s * 2, _LAST_RESTART_S)
 
     async def _answered(self, first: Kept) -> None:
         while not self._stop.is_set() and await fetch(first.plan.socket, "/livez") is None:

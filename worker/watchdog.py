@@ -1,16 +1,19 @@
 """Whether queues are really being read; a reader that is not, though the server answers, is mended or the process ends.
 
-It watches consumption, not the connection: a socket that nobody answers on looks well for minutes.
+It watches consumption, not the connection: a socket that nobody answers on looks well for minutes. A read
+that comes back proves less than a job that is taken, so it also asks the server whether one could be.
 """
 
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import structlog
 from redis.asyncio import Redis
 
 from producers.engine.jobs import answering
+from producers.engine.ready import ready
 from schemas.errors import EngineUnavailable
 from worker.consumer import BLOCK_S
 from worker.served_queue import QueueUnread, ServedQueue
@@ -23,21 +26,28 @@ _ANSWER_S = 1.0
 # One lost answer is a hiccup of a disk or a network, two are an outage.
 _LOST_AFTER = 2
 _GRACE_S = 0.5
+_UNREAD = "cannot be read, though the server answers"
+_PASSED_OVER = "takes no job, though some are ready and there is room"
 
 
 class Watchdog:
     """Looks twice a second at the server and at the reads of every queue."""
 
-    def __init__(self, redis: Redis, queues: Sequence[ServedQueue], *, limit_s: float = LIMIT_S) -> None:
-        """Ask through ``redis``, a fail-fast client of its own; no read may take longer than ``limit_s``."""
+    def __init__(self, redis: Redis, queues: Sequence[ServedQueue], *, prefix: str, limit_s: float = LIMIT_S) -> None:
+        """Ask through ``redis``, a fail-fast client of its own.
+
+        No read may take longer than ``limit_s``, and no queue may have jobs for so long that it has room for and
+        does not take.
+        """
         self._redis = redis
         self._queues = queues
+        self._prefix = prefix
         self._limit_s = limit_s
         self._unanswered = 0
         self._lost_at: float | None = None
         self._recovered_at = float("-inf")
-        # Queues unread for a reason of this process's own: what a new process would mend.
-        self.silent: set[str] = set()
+        # Of each queue that has a job to be taken at this look: since which look it has had one.
+        self._ready_since: dict[str, float] = {}
 
     @property
     def engine_up(self) -> bool:
@@ -48,11 +58,12 @@ class Watchdog:
         """Watch until cancelled.
 
         Raises:
-            QueueUnread: a queue could not be read over a new connection either, though the server answers.
+            QueueUnread: a new connection was no cure for a queue that brings in no jobs though the server answers.
         """
         while True:
             self._note(answered=await self._answers())
             # While the server is gone there is nothing to mend: a new process would wait as this one does.
+            self._ready_since = await self._ready() if self.engine_up else {}
             if self.engine_up:
                 for queue in self._queues:
                     self._look(queue)
@@ -66,6 +77,13 @@ class Watchdog:
             return False
         return True
 
+    async def _ready(self) -> dict[str, float]:
+        now, names = time.monotonic(), set[str]()
+        with suppress(EngineUnavailable, TimeoutError):
+            async with asyncio.timeout(_ANSWER_S):
+                names = await ready(self._redis, self._prefix, [queue.name for queue in self._queues])
+        return {name: self._ready_since.get(name, now) for name in names}
+
     def _note(self, *, answered: bool) -> None:
         now = time.monotonic()
         self._unanswered = 0 if answered else self._unanswered + 1
@@ -77,18 +95,28 @@ class Watchdog:
             self._lost_at, self._recovered_at = None, now
 
     def _look(self, queue: ServedQueue) -> None:
-        now, since = time.monotonic(), queue.unread_since
-        if since is not None and since < self._recovered_at:
+        now, unread, passed_over = time.monotonic(), queue.unread_since, self._passed_over_since(queue)
+        if unread is not None and unread < self._recovered_at:
             # The read may be waiting for an answer that the outage has swallowed, or before its next try.
             if now - self._recovered_at > _GRACE_S:
                 queue.reconnect()
-        elif since is None or now - since <= self._limit_s:
-            if queue.proven:
-                self.silent.discard(queue.name)
-        elif queue.name in self.silent:
-            log.error("queue.unread", queue=queue.name, limit_s=self._limit_s)
-            raise QueueUnread(f"the queue {queue.name} cannot be read, though the server answers")
-        else:
-            self.silent.add(queue.name)
-            log.warning("queue.silent", queue=queue.name, limit_s=self._limit_s)
-            queue.reconnect()
+        elif unread is not None and now - unread > self._limit_s:
+            self._mend(queue, _UNREAD)
+        elif passed_over is not None and now - passed_over > self._limit_s:
+            self._mend(queue, _PASSED_OVER)
+        elif queue.proven and passed_over is None:
+            queue.trouble = ""
+
+    def _passed_over_since(self, queue: ServedQueue) -> float | None:
+        # At each look since then there was a job to be taken, and all the time room for it here. Where other workers
+        # take them all, none is left at one look or the other.
+        ready_since, vacant_since = self._ready_since.get(queue.name), queue.vacant_since
+        return None if ready_since is None or vacant_since is None else max(ready_since, vacant_since)
+
+    def _mend(self, queue: ServedQueue, trouble: str) -> None:
+        if queue.trouble:
+            log.error("queue.unread", queue=queue.name, reason=trouble, limit_s=self._limit_s)
+            raise QueueUnread(f"the queue {queue.name} {trouble}")
+        queue.trouble = trouble
+        log.warning("queue.silent", queue=queue.name, reason=trouble, limit_s=self._limit_s)
+        queue.reconnect()

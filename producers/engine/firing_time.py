@@ -36,8 +36,12 @@ def next_firing(when: Cron, after: datetime) -> datetime:
 
 
 def _walls(cron: str, start: datetime) -> croniter:
-    if len(cron.split()) != _FIELDS:
+    fields = cron.split()
+    if len(fields) != _FIELDS:
         raise PayloadInvalid(f"a cron expression has five fields, and {cron!r} has not")
+    if any(field[0] in "rR" for field in fields):
+        # croniter draws such a field anew each time that it is asked: two processes would never agree.
+        raise PayloadInvalid(f"{cron!r} leaves a time to chance; name it")
     try:
         return croniter(cron, start)
     except (CroniterBadCronError, ValueError) as error:

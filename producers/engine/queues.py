@@ -91,6 +91,9 @@ class EngineQueue:
                 pipe.hdel(self._key("meta"), field)
             else:
                 pipe.hset(self._key("meta"), field, str(value))
+        if limits.rate != (await self.status()).limits.rate:
+            # The engine's count goes on to the end of the time that it was begun under, an hour or a week.
+            pipe.delete(self._key("limiter"))
         # An idle worker would notice a wider limit only at its next look, seconds later.
         pipe.zadd(self._key("marker"), {"0": 0})
         async with answering():

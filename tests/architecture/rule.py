@@ -78,6 +78,9 @@ _PLACES = re.compile(
     r"|" + r"|".join(["pypi" + r"\.org", "pythonhosted" + r"\.org", "registry" + r"\.npmjs", "deb" + r"\.debian"])
 )
 
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
 
 def places(text: str) -> list[Offence]:
     """Find paths of somebody's machine and hosts of package registries: both are the reader's to choose."""
@@ -86,6 +89,12 @@ def places(text: str) -> list[Offence]:
         for number, line in enumerate(text.splitlines(), start=1)
         for match in _PLACES.finditer(line)
     ]
+
+
+def links(text: str) -> list[str]:
+    """Find what a page in Markdown links to in its own repository, without the part of the page."""
+    found = (match.group(1) for match in _LINK.finditer(_FENCED.sub("", text)))
+    return [link.partition("#")[0] for link in found if "://" not in link and not link.startswith(("#", "mailto:"))]
 
 
 def _functions(module: ast.Module) -> Iterator[_Function]:

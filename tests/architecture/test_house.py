@@ -1,6 +1,7 @@
 """The house rules hold for every file; their figures and exceptions stand in pyproject.toml."""
 
 import ast
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -86,4 +87,14 @@ def test_no_text_names_a_place_of_one_machine() -> None:
         except UnicodeDecodeError:
             continue  # a picture, a font, a sample document
         found += [f"{name}:{line}: {place}" for line, place in rule.places(text)]
+    assert found == []
+
+
+def test_every_link_of_a_page_leads_somewhere() -> None:
+    """To a file or folder that the repository has: an empty folder is not in it."""
+    there = {place for name in repository.files() for place in (name, *name.parents)}
+    found = []
+    for page in (name for name in repository.files() if name.suffix == ".md"):
+        targets = [Path(os.path.normpath(page.parent / link)) for link in rule.links(repository.source(page))]
+        found += [f"{page}: {target}" for target in targets if target not in there]
     assert found == []

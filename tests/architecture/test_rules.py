@@ -76,3 +76,9 @@ def test_a_package_may_import_itself_and_what_is_allowed() -> None:
     )
 
     assert found == [("ours.handlers.b", "contracts_too"), ("ours.handlers.b", "ours.attempt")]
+
+
+def test_the_links_of_a_page_are_those_into_the_repository() -> None:
+    """Other sites, places of the page itself and examples are not looked at."""
+    page = "[a](../a.md#part) [b](b/) [c](#here) [d](https://example.com/d)\n```sh\n[e](e.md)\n```\n"
+    assert rule.links(page) == ["../a.md", "b/"]

@@ -19,7 +19,7 @@ from producers.engine.jobs import Engine
 from schemas.job_status import JobState
 from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.faulty_worker import HANG
-from tests.support.fleet import Fleet, Trial
+from tests.support.fleet import QUEUE, Fleet, Trial
 from tests.support.until import passed, until
 from tests.support.valkey_owner import Owner, owner
 from tests.support.worker_process import WorkerProcesses, worker_processes
@@ -28,6 +28,7 @@ pytestmark = pytest.mark.timeout(150)
 
 MODULE = "tests.support.faulty_worker"
 OUTAGE_S = 30
+PASSED_OVER = "takes no job, though some are ready and there is room"
 PICKED_UP_S = 2
 
 
@@ -116,6 +117,50 @@ async def test_a_queue_that_cannot_be_read_ends_the_process(tmp_path: Path) -> N
         await until(lambda: workers.started[0].poll() is not None, within_s=30)
         assert workers.started[0].returncode == 1
         assert "cannot be read, though the server answers" in workers.log.read_text()
+
+
+# What the script that takes a job is told first: it has eleven keys, and this is the list of those that wait.
+LOOKS_AT = b"\r\n$2\r\n11\r\n$16\r\nbull:trials:wait"
+LOOKS_ASIDE = LOOKS_AT.replace(b"wait", b"wade")
+
+
+async def test_a_queue_whose_jobs_are_passed_over_is_read_anew(tmp_path: Path) -> None:
+    """Its reads come back all the time, and bring no job though one waits: over a new connection they do."""
+    async with _worker_behind_a_proxy(tmp_path) as (workers, proxy, fleet):
+        await fleet.ended(await fleet.add(HANG, Trial(text=str(touched(tmp_path)))))
+        proxy.to_server.swaps = LOOKS_AT, LOOKS_ASIDE
+        job_id = await fleet.add(HANG, Trial(text=str(tmp_path / "go")))
+        await until(lambda: workers.said("queue.silent") == 1, within_s=30)
+        proxy.to_server.swaps = b"", b""
+        assert (await fleet.ended(job_id)).status.state is JobState.COMPLETED
+        (silent,) = lines(workers, "queue.silent")
+        assert (silent["queue"], silent["reason"]) == (QUEUE, PASSED_OVER)
+        assert workers.started[0].poll() is None
+        assert workers.said("engine.lost") == 0
+
+
+async def test_a_queue_whose_jobs_are_passed_over_for_good_ends_the_process(tmp_path: Path) -> None:
+    """With 1; until then health and metrics name the queue, and no other one."""
+    port = free_port()
+    async with _worker_behind_a_proxy(tmp_path, worker_metrics_port=port) as (workers, proxy, fleet):
+        proxy.to_server.swaps = LOOKS_AT, LOOKS_ASIDE
+        await fleet.add(HANG, Trial(text=str(touched(tmp_path))))
+        await until(lambda: workers.said("queue.silent") == 1, within_s=30)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+            for path in ("/livez", "/readyz"):
+                assert (await http.get(path)).json()["reasons"] == [f"the queue {QUEUE} {PASSED_OVER}"]
+            page = (await http.get("/metrics")).text
+        assert f'corral_queue_read{{queue="{QUEUE}"}} 0.0' in page
+        assert 'corral_queue_read{queue="callbacks"} 1.0' in page
+        await until(lambda: workers.started[0].poll() is not None, within_s=30)
+        assert workers.started[0].returncode == 1
+        assert f"corral: the queue {QUEUE} {PASSED_OVER}" in workers.log.read_text()
+
+
+def touched(folder: Path) -> Path:
+    """Give the word that jobs wait for."""
+    (folder / "go").touch()
+    return folder / "go"
 
 
 @asynccontextmanager

@@ -1,12 +1,18 @@
 """A job while it runs and after: cancelled, reported on, begun on time, kept for as long as set."""
 
 import asyncio
+from functools import partial
+from typing import Any
 
+from producers.pipelining import PipeliningRedis
 from schemas.errors import Cancelled
 from schemas.job_status import JobState, Progress
 from tests.support.fleet import QUEUE, Fleet, Seen, Trial, Verdict, entry, hang, spec, succeed
 from tests.support.until import until
 from worker.ports import JobContext
+
+# How many keys the script has that ends a job.
+FINISH_KEYS = 14
 
 
 async def test_a_job_cancelled_while_it_waits_never_begins(fleet: Fleet) -> None:
@@ -98,3 +104,33 @@ async def reported(fleet: Fleet, job_id: str, done: int) -> bool:
 async def gone(fleet: Fleet, job_id: str) -> bool:
     """Tell whether the engine no longer has the job."""
     return await fleet.engine.read(job_id) is None
+
+
+class DeafClient(PipeliningRedis):
+    """A client that hears nothing of how the call ended that finishes a job and takes the next."""
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as the client
+        """Send it as ever, and wait for ever."""
+        reply = await super().execute_command(*args, **options)
+        if args[0] == "EVALSHA" and args[2] == FINISH_KEYS:
+            await asyncio.Event().wait()
+        return reply
+
+
+async def test_a_job_that_was_taken_as_the_worker_stopped_is_handed_back(fleet: Fleet) -> None:
+    """By the call that ended the one before, whose answer nobody heard: no worker need wait for its lock to run out."""
+    first, second = await fleet.add(spec(), Trial()), await fleet.add(spec(), Trial())
+    deaf = partial(DeafClient.from_url, fleet.url, decode_responses=True, socket_timeout=15)
+    async with fleet.worker(entry(succeed), client=deaf, concurrency=1, lock_s=600):
+        await until(lambda: state(fleet, second, JobState.ACTIVE))
+    assert await state(fleet, first, JobState.COMPLETED)
+    assert not await fleet.redis.exists(f"bull:{QUEUE}:{second}:lock")
+    async with fleet.worker(entry(succeed)):
+        assert (await fleet.ended(second)).status.state is JobState.COMPLETED
+    assert (await fleet.raw(second))["atm"] == "1"
+    assert "stc" not in await fleet.raw(second)
+
+
+async def state(fleet: Fleet, job_id: str, expected: JobState) -> bool:
+    """Tell whether a job is in that state."""
+    return (await fleet.job(job_id)).status.state is expected

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 from redis.asyncio import Redis
 
-from producers.engine.schedulers import EngineSchedules
+from producers.engine.schedulers import EngineSchedules, KeptSchedule
 from producers.schedules import Schedules
 from producers.tenants.admission import Admission, TenantLimits
 from producers.tenants.ledger import TenantLedger
@@ -168,6 +168,27 @@ async def test_a_schedule_that_was_not_advanced_goes_on(
     assert await fleet.redis.zcard("bull:schedules:delayed") == 1
     await fleet.redis.lrem("bull:schedules:active", 1, due)
     await fleet.redis.delete(f"bull:schedules:{due}")
+
+
+class Overtaken(EngineSchedules):
+    """What is kept, looked at by one whom the owner overtakes before he acts on what he saw."""
+
+    async def get(self, schedule_id: str) -> KeptSchedule | None:
+        """Look, and be too late: the owner removes the schedule."""
+        kept = await super().get(schedule_id)
+        await self.remove(schedule_id)
+        return kept
+
+
+async def test_a_schedule_that_is_removed_as_it_is_advanced_stays_removed(
+    fleet: Fleet, schedules: Schedules, engine: EngineSchedules
+) -> None:
+    """To advance is never to put: what the owner has ended does not come back from a worker's memory of it."""
+    await schedules.put("acme", "tick", ScheduleRequest(kind=RUN.kind, when=YEARLY))
+    due = await make_due(fleet.redis, "acme.tick")
+    await Overtaken(fleet.redis, prefix="bull", spec=FIRE, keep_finished_s=3600).advance(due)
+    assert await engine.get("acme.tick") is None
+    assert await fleet.redis.zcard("bull:schedules:delayed") == 0
 
 
 @pytest.mark.guarantee("entry", "a schedule of Corral adds it", "its parent from the first moment, as of the API")

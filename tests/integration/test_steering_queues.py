@@ -17,7 +17,7 @@ from schemas.job_status import JobState
 from schemas.jobs.callbacks import DELIVER, DeliverCallback
 from tests.conftest import serving
 from tests.support.fleet import QUEUE, Fleet, Seen, Trial, entry, hang, spec
-from tests.support.until import until
+from tests.support.until import passed, until
 
 TOKENS = {"acme": "the-token-of-acme-0123456789", "operator": "the-token-of-operator-0123456789"}
 STEERING = [
@@ -175,3 +175,33 @@ async def test_a_limited_queue_keeps_its_rate(operator: httpx.AsyncClient, fleet
     times = sorted(job.status.started_at for job in ended if job.status.started_at)
     # Six full windows lie between the first job and the one that begins the seventh.
     assert 2.95 < (times[-1] - times[0]).total_seconds() < 3.3
+
+
+async def test_a_new_limit_of_rate_holds_at_once(operator: httpx.AsyncClient, fleet: Fleet) -> None:
+    """One job an hour was a slip of the pen: what the hour has counted does not hold back the new limit's jobs."""
+    url, handle = f"/v1/queues/{QUEUE}/limits", Seen()
+    await operator.put(url, json={"rate": {"jobs": 1, "per_s": 3600}})
+    async with fleet.worker(entry(handle)):
+        jobs = [await fleet.add(spec(), Trial()) for _ in range(8)]
+        await fleet.ended(jobs[0])
+        await operator.put(url, json={"rate": {"jobs": 3, "per_s": 0.5}})
+        for job_id in jobs:
+            await fleet.ended(job_id)
+
+
+async def test_a_limit_that_is_set_again_counts_on(operator: httpx.AsyncClient, fleet: Fleet) -> None:
+    """Whoever says the same each minute, as tools do, does not lift it."""
+    limits = {"rate": {"jobs": 1, "per_s": 3600}}
+    handle = Seen()
+    async with fleet.worker(entry(handle)):
+        jobs = []
+        for _ in range(3):
+            await operator.put(f"/v1/queues/{QUEUE}/limits", json=limits)
+            jobs.append(await fleet.add(spec(), Trial()))
+            await fleet.ended(jobs[0])
+        await operator.put(f"/v1/queues/{QUEUE}/limits", json=limits)
+        await passed(0.6)
+        assert [run.id for run in handle.runs] == jobs[:1]
+        await operator.put(f"/v1/queues/{QUEUE}/limits", json={})
+        for job_id in jobs:
+            await fleet.ended(job_id)

@@ -5,6 +5,7 @@ async with fault_proxy(valkey.socket) as proxy:
     proxy.to_client.cut_after(7)      # the next reply ends in the middle of its seventh byte
     proxy.to_server.stall()           # nothing arrives any more; flow() lets it through
     proxy.to_server.swallows = b"GET" # a piece with these bytes in it never arrives
+    proxy.to_server.swaps = b"ab", b"cd" # these bytes arrive as those, which are as many
     proxy.to_client.delay_s = 0.2     # every piece is late
     proxy.cut()                       # all connections end now
     proxy.refuse()                    # and new ones are cut at once; accept() ends that
@@ -29,6 +30,7 @@ class Flow:
         self._moving = asyncio.Event()
         self._moving.set()
         self.swallows = b""
+        self.swaps = b"", b""
 
     def stall(self) -> None:
         """Hold back what comes from now on."""
@@ -52,7 +54,7 @@ class Flow:
             piece = piece[: self._bytes_left]
             self._bytes_left = None if is_last else self._bytes_left - len(piece)
         self.pieces += 1
-        return piece, is_last
+        return piece.replace(*self.swaps) if self.swaps[0] else piece, is_last
 
 
 class FaultProxy:

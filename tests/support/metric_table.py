@@ -61,6 +61,7 @@ def of_worker() -> str:
     """Give what a worker serves when every series has been used once."""
     metrics = WorkerMetrics(Registry([entry(succeed)]))
     kind = spec().kind
+    metrics.show_reads(lambda: {spec().queue: True})
     metrics.begun(kind)
     metrics.ended(kind, "completed", "", run_s=1, waited_s=1)
     metrics.called_back("delivered", 0.1)

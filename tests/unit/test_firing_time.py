@@ -68,12 +68,15 @@ def test_the_repeated_hour_has_no_firings() -> None:
         ("15 2 * * *", "Australia/Lord_Howe", "2026-10-03T12:00Z", "04.10. 02:30+1100"),
         ("0 0 * * *", "America/Sao_Paulo", "2018-11-03T12:00Z", "04.11. 01:00-0200"),
         ("30 1 * * *", "America/New_York", "2026-11-01T06:00Z", "02.11. 01:30-0500"),
+        ("0 12 * * *", "Pacific/Apia", "2011-12-29T23:00Z", "31.12. 00:00+1400"),
+        ("30 1 * * *", "Antarctica/Troll", "2026-03-29T00:00Z", "29.03. 03:00+0200"),
+        ("30 1 * * *", "Europe/Dublin", "2026-10-25T00:45Z", "26.10. 01:30+0000"),
         ("0 9 29 2 *", "UTC", "2026-03-01T00:00Z", "29.02. 09:00+0000"),
         ("0 9 * * mon", "Asia/Kathmandu", "2026-11-22T00:00Z", "23.11. 09:00+0545"),
     ],
 )
 def test_other_zones_and_expressions(cron: str, zone: str, start: str, expected: str) -> None:
-    """Jumps of half an hour, jumps at midnight, the second of a doubled hour, leap days, names of days."""
+    """Jumps of half an hour, of two and of a whole day, jumps at midnight, the second of a doubled hour, leap days, names of days."""
     assert firings(cron, start, 1, zone) == [expected]
 
 
@@ -84,6 +87,8 @@ def test_other_zones_and_expressions(cron: str, zone: str, start: str, expected:
         ("* * * * * *", "UTC"),
         ("61 * * * *", "UTC"),
         ("nonsense in five fields x", "UTC"),
+        ("R R * * *", "UTC"),
+        ("0 r(1-3) * * *", "UTC"),
         ("0 0 30 2 *", "UTC"),
         ("0 0 * * *", "Europe/Atlantis"),
         ("0 0 * * *", "../../etc/passwd"),
