@@ -84,13 +84,13 @@ async def test_a_queue_that_is_no_queue_is_the_servers_trouble(redis: Redis) -> 
 async def done(_delivery: Delivery) -> Outcome:
     """Take a moment over a job."""
     await asyncio.sleep(0)
-    return Completed(Verdict())
+    return Completed.of(Verdict())
 
 
 async def endless(_delivery: Delivery) -> Outcome:
     """Never end."""
     await asyncio.Event().wait()
-    return Completed(Verdict())
+    return Completed.of(Verdict())
 
 
 @asynccontextmanager
