@@ -12,7 +12,7 @@ COMMANDS = {
     "callback": ("callback", "Look at callbacks, and send them again."),
     "demo": ("stack", "Run the main job once: sample documents in, signed callbacks out."),
     "dev": ("stack", "Run Valkey, the API and a worker until Ctrl-C; start what dies anew."),
-    "doc": ("document", "Convert SOURCE, a file, an http(s) address or - for standard input, and print what it became."),
+    "doc": ("document", "Convert SOURCE, a file, an http(s) address or -, and print what it became."),
     "doctor": ("doctor", "Look at this machine and its settings; exit 1 when Corral could not run."),
     "endpoint": ("endpoint", "Register receivers of callbacks, and look after them."),
     "enqueue": ("job", "Add a job of KIND and print its id."),

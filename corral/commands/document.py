@@ -33,10 +33,11 @@ _OCR: tuple[OcrMode, ...] = ("auto", "force", "never")
 @click.option("--language", "languages", multiple=True, default=("en",), show_default=True, help="For OCR: ISO 639.")
 @explained
 def doc(source: str, output: OutputName, ocr: OcrMode, languages: tuple[str, ...]) -> None:
-    """Convert SOURCE, a file, an http(s) address or - for standard input, and print what it became.
+    """Convert SOURCE, a file, an http(s) address or -, and print what it became.
 
     \b
     corral doc report.pdf > report.md
+    corral doc - < report.pdf
     """  # noqa: D301 - click's mark before lines that stay as they are
     try:
         options = ConvertOptions(outputs=frozenset({output}), ocr=ocr, languages=languages)
