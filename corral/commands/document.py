@@ -21,7 +21,7 @@ from schemas.jobs.documents import ConvertOptions, OcrMode, OutputName
 from worker import app
 from worker.settings import DocumentSettings
 
-_OUTPUTS: tuple[OutputName, ...] = ("markdown", "json", "text")
+_OUTPUTS: tuple[OutputName, ...] = ("markdown", "json", "text", "html", "chunks")
 _STANDARD_INPUT = "-"
 _OCR: tuple[OcrMode, ...] = ("auto", "force", "never")
 

@@ -1,13 +1,14 @@
 """Jobs of the queue ``documents``: files in, Markdown and structure out."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, model_validator
 
 from schemas.artifact import Artifact, FileRef
 from schemas.job_spec import JobSpec, RetryPolicy
 
-OutputName = Literal["markdown", "json", "text", "pages"]
+OutputName = Literal["markdown", "json", "text", "html", "pages", "chunks"]
+ChunkStrategy = Literal["hierarchical", "hybrid", "page", "tabular"]
 PageLane = Literal["fast", "deep"]
 LaneName = Literal["auto", PageLane]
 OcrMode = Literal["auto", "force", "never"]
@@ -30,14 +31,34 @@ class UrlSource(_Part):
     url: HttpUrl
 
 
+class ChunkOptions(_Part):
+    """How a document is cut into chunks. No row of a table and no code is ever cut."""
+
+    strategy: ChunkStrategy = Field(
+        default="hybrid",
+        description="`hierarchical`: a chunk for each block. `hybrid`: blocks under the same headings together. "
+        "`page`: those of a page, slide or sheet together. `tabular`: tables by themselves, the rest as `hybrid`.",
+    )
+    max_tokens: int = Field(default=512, ge=32, le=8_192, description="As `tokenizer` in the output counts them.")
+    overlap_tokens: int = Field(default=0, ge=0, le=1_024, description="Of the text before, in whole sentences.")
+
+    @model_validator(mode="after")
+    def _leave_room(self) -> Self:
+        if self.overlap_tokens * 2 > self.max_tokens:
+            raise ValueError("overlap_tokens must be at most half of max_tokens")
+        return self
+
+
 class ConvertOptions(_Part):
     """How to read a document and what to make of it."""
 
     outputs: frozenset[OutputName] = Field(
         default=frozenset({"markdown", "json", "text"}),
         min_length=1,
-        description="`markdown`, `json` (DoclingDocument), `text`, and `pages`: how each page was read, and why.",
+        description="`markdown`, `json` (DoclingDocument), `text`, `html`, `pages`: how each page was read, and why, "
+        "and `chunks`: the document in pieces for search, as `chunking` says.",
     )
+    chunking: ChunkOptions = ChunkOptions()
     lane: LaneName = Field(
         default="auto",
         description="How a PDF is read: `fast` by geometry, `deep` by layout and table models, "

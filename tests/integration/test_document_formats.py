@@ -1,5 +1,6 @@
 """What the parser makes of formats other than PDF: each is read whole, and nothing else is."""
 
+import json
 import zipfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest_asyncio
 from openpyxl import Workbook
 
 from schemas.errors import DocumentTooLarge, DocumentUnreadable
+from schemas.jobs.documents import ChunkOptions, ConvertOptions
 from tests.support import office_document as made
 from tests.support.document import parse
 from worker.adapters.pebble_document_parser import ParserLimits, PebbleDocumentParser
@@ -72,6 +74,31 @@ async def test_a_scan_in_webp_is_read(parser: PebbleDocumentParser, tmp_path: Pa
     parsed = await parse(parser, made.webp(tmp_path))
     assert (parsed.format, parsed.pages, parsed.ocr_pages) == ("webp", 1, (1,))
     assert "Harbour master" in parsed.outputs["text"].read_text()
+
+
+async def test_a_document_becomes_chunks(parser: PebbleDocumentParser, tmp_path: Path) -> None:
+    """As its options say, with what they come to."""
+    options = ConvertOptions(outputs=frozenset({"chunks"}), chunking=ChunkOptions(strategy="page", max_tokens=64))
+    parsed = await parse(parser, made.presentation(tmp_path), options=options)
+    content = json.loads(parsed.outputs["chunks"].read_text())
+    assert (content["strategy"], content["tokenizer"]) == ("page", "words")
+    assert content["summary"]["chunks"] == len(content["chunks"]) == 2
+    first, second = content["chunks"]
+    assert (first["index"], first["headings"], first["pages"]) == (0, ["Harbour report"], [1])
+    assert (second["text"], second["kinds"]) == ("| Ship | Tons |\n| - | - |\n| Ada | 12 |", ["table"])
+    assert first["tokens"] + second["tokens"] == content["summary"]["tokens"]
+
+
+async def test_html_carries_nothing_that_runs(parser: PebbleDocumentParser, tmp_path: Path) -> None:
+    """Whoever wrote the document did not write the page's code."""
+    page = (
+        '<html><body><h1>A</h1><p onclick="run()"><a href="javascript:run()">x</a><script>run()</script> y</p></body>'
+    )
+    options = ConvertOptions(outputs=frozenset({"html"}))
+    parsed = await parse(parser, written(tmp_path, "a.html", page), options=options)
+    made_of_it = parsed.outputs["html"].read_text()
+    assert "<h1>A</h1>" in made_of_it
+    assert "run()" not in made_of_it
 
 
 @pytest.mark.parametrize(

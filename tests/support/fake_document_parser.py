@@ -14,7 +14,9 @@ _FILES: dict[OutputName, str] = {
     "markdown": "document.md",
     "json": "document.json",
     "text": "document.txt",
+    "html": "document.html",
     "pages": "pages.json",
+    "chunks": "chunks.json",
 }
 _PAGE = re.compile(rb"/Type\s*/Page\b")
 

@@ -50,7 +50,7 @@ def convert(request: ParseRequest, started: float) -> ParsedDocument:
         raise DocumentTooLarge(f"the file is over {request.limits.max_file_bytes} bytes: split it")
     kind = sniff(request.document, request.name)
     reading = _READERS[kind](request)
-    outputs = write_outputs(reading, request.options.outputs, request.folder)
+    outputs = write_outputs(reading, request.options, request.folder)
     return ParsedDocument(
         format=str(kind),
         media_type=kind.media_type,

@@ -79,8 +79,13 @@ class _DocSerializer(MarkdownDocSerializer):
 
 def markdown(document: DoclingDocument) -> str:
     """Write a document as Markdown, with the words inside its pictures and its notes."""
+    return serializer(document).serialize().text
+
+
+def serializer(document: DoclingDocument) -> BaseDocSerializer:
+    """Give what writes a document, or one item of it, as Markdown."""
     params = MarkdownParams(traverse_pictures=True, compact_tables=True, layers=SHOWN)
-    return _DocSerializer(doc=document, params=params).serialize().text
+    return _DocSerializer(doc=document, params=params)
 
 
 def escaped(text: str) -> str:

@@ -14,7 +14,9 @@ _KINDS_OF_OUTPUT: dict[OutputName, tuple[str, str]] = {
     "markdown": (".md", "text/markdown; charset=utf-8"),
     "json": (".json", "application/json"),
     "text": (".txt", "text/plain; charset=utf-8"),
+    "html": (".html", "text/html; charset=utf-8"),
     "pages": (".pages.json", "application/json"),
+    "chunks": (".chunks.json", "application/json"),
 }
 
 

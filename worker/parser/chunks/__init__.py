@@ -1,0 +1,1 @@
+"""A document in pieces for search and for language models."""
