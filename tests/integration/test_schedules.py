@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from redis.asyncio import Redis
 
 from producers.engine.schedulers import EngineSchedules, KeptSchedule
-from producers.schedules import Schedules
+from producers.schedules import ScheduleLimitReached, Schedules
 from producers.tenants.admission import Admission, TenantLimits
 from producers.tenants.ledger import TenantLedger, Usage
 from schemas.envelope import Callback
@@ -169,6 +169,20 @@ async def test_a_schedule_that_was_not_advanced_goes_on(
     assert await fleet.redis.zcard("bull:schedules:delayed") == 1
     await fleet.redis.lrem("bull:schedules:active", 1, due)
     await fleet.redis.delete(f"bull:schedules:{due}")
+
+
+async def test_a_tenant_has_no_more_schedules_than_it_may(engine: EngineSchedules) -> None:
+    """What is there may be changed, one that goes makes room, and tenants whose names begin alike do not count."""
+    schedules, request = Schedules(engine, SPECS, most=2), ScheduleRequest(kind=RUN.kind, when=YEARLY)
+    for tenant in ("acme", "acme.eu"):
+        for schedule_id in ("a", "b"):
+            await schedules.put(tenant, schedule_id, request)
+    with pytest.raises(ScheduleLimitReached):
+        await schedules.put("acme", "c", request)
+    changed = ScheduleRequest(kind=RUN.kind, when=Cron(cron="0 0 2 1 *"))
+    assert (await schedules.put("acme", "a", changed)).when == changed.when
+    await schedules.remove("acme", "b")
+    assert (await schedules.put("acme", "c", request)).id == "c"
 
 
 class CountingLedger(TenantLedger):
