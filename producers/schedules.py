@@ -20,6 +20,8 @@ from schemas.schedule import FailedFiring, Schedule, ScheduleRequest, ScheduleSt
 log = structlog.get_logger()
 
 _TRY_AGAIN_S = 2.0
+# Firings stand in one line for all tenants, each schedule with one of them at the most: this is what bounds it.
+_MOST = 1_000
 
 
 class ScheduleMissing(Permanent):
@@ -34,12 +36,21 @@ class ScheduleDeclared(Permanent):
     code = "schedule_declared"
 
 
+class ScheduleLimitReached(Permanent):
+    """The tenant has as many schedules as it may. Remedy: delete one that is not used."""
+
+    code = "schedule_limit_reached"
+
+
 class Schedules:
     """Keeps the schedules of all tenants."""
 
-    def __init__(self, engine: EngineSchedules, catalogue: Catalogue, recipients: Recipients | None = None) -> None:
-        """Keep them in ``engine``; only kinds of the catalogue that callers may add can be scheduled."""
+    def __init__(
+        self, engine: EngineSchedules, catalogue: Catalogue, recipients: Recipients | None = None, *, most: int = _MOST
+    ) -> None:
+        """Keep them in ``engine``, ``most`` of a tenant; only kinds that callers may add can be scheduled."""
         self._recipients = recipients
+        self._most = most
         self._engine = engine
         self._catalogue = catalogue
 
@@ -50,6 +61,7 @@ class Schedules:
             UnknownKind: there is no such kind.
             PayloadInvalid: the payload does not fit its kind, or the schedule would never fire.
             ScheduleDeclared: the code has one of that id.
+            ScheduleLimitReached: it would be one too many.
             AddressNotAllowed: the operator does not let the tenant be called back there.
         """
         spec = self._catalogue.get(request.kind)
@@ -61,7 +73,8 @@ class Schedules:
             raise PayloadInvalid(f"the payload does not fit its schema: {describe(error)}") from error
         if request.callback is not None and self._recipients is not None:
             await self._recipients(tenant, request.callback)
-        await self._demand_own(tenant, schedule_id)
+        if not await self._demand_own(tenant, schedule_id):
+            await self._demand_room(tenant)
         firing = FireSchedule(schedule=schedule_id, origin="api", **dict(request))
         await self._put(tenant, firing)
         return await self.get(tenant, schedule_id)
@@ -130,10 +143,17 @@ class Schedules:
             else:
                 return
 
-    async def _demand_own(self, tenant: str, schedule_id: str) -> None:
+    async def _demand_own(self, tenant: str, schedule_id: str) -> bool:
+        """Tell whether there is such a schedule."""
         kept = await self._engine.get(_key(tenant, schedule_id))
         if kept is not None and _firing(kept).origin == "declared":
             raise ScheduleDeclared(f"the schedule {schedule_id!r} is declared in the code; change it there")
+        return kept is not None
+
+    async def _demand_room(self, tenant: str) -> None:
+        home = _key(tenant, "")
+        if sum(one.rpartition(".")[0] == home[:-1] for one in await self._engine.ids()) >= self._most:
+            raise ScheduleLimitReached(f"the tenant has {self._most:,} schedules; delete one that is not used")
 
     async def _put(self, tenant: str, firing: FireSchedule) -> None:
         key, data = _key(tenant, firing.schedule), Envelope(tenant=tenant).wrap(firing)

@@ -1,8 +1,10 @@
 """One worker process at work: its queues, and around them what watches, reports and answers for them."""
 
 import asyncio
+import math
 import os
 import platform
+import signal
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -35,6 +37,8 @@ from worker.watchdog import Watchdog
 log = structlog.get_logger()
 
 _ABANDON_S = 1.0
+# For handing back, leaving the list and closing, which take less; then the kernel ends the process.
+_FORCE_S = 5
 
 
 @dataclass(frozen=True)
@@ -80,10 +84,13 @@ class Service:
             await _until(stop.first, runs | watches)
         finally:
             log.info("worker.stopping", grace_s=grace_s)
+            # The kernel's clock: what does not end may be a handler that swallows its cancelling, or blocks the loop.
+            signal.alarm(math.ceil(grace_s) + _FORCE_S)
             self.heartbeat.stopping()
             for queue in self.queues:
                 queue.stop()
             await _ended(runs, stop.second, grace_s)
+            signal.alarm(_FORCE_S)
             for watch in watches:
                 watch.cancel()
             await asyncio.wait(watches, timeout=_ABANDON_S)

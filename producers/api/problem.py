@@ -30,7 +30,7 @@ from producers.callbacks.replay import CallbackNotReplayable
 from producers.callbacks.seal import SealingKeyMissing
 from producers.enqueue import IdempotencyMismatch
 from producers.file_store import FileTooLarge
-from producers.schedules import ScheduleDeclared, ScheduleMissing
+from producers.schedules import ScheduleDeclared, ScheduleLimitReached, ScheduleMissing
 from producers.tenants.admission import TenantLimitReached
 from schemas.errors import CorralError, EngineUnavailable, FileMissing, PayloadInvalid, UnknownKind
 
@@ -47,6 +47,7 @@ STATUS: dict[type[CorralError], HTTPStatus] = {
     UnknownKind: HTTPStatus.NOT_FOUND,
     ScheduleMissing: HTTPStatus.NOT_FOUND,
     ScheduleDeclared: HTTPStatus.CONFLICT,
+    ScheduleLimitReached: HTTPStatus.CONFLICT,
     FileTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     TenantLimitReached: HTTPStatus.TOO_MANY_REQUESTS,
     AddressNotAllowed: HTTPStatus.FORBIDDEN,

@@ -73,11 +73,14 @@ class EngineSchedules:
         found = [kept async for kept in self._read([schedule_id])]
         return found[0] if found else None
 
+    async def ids(self) -> list[str]:
+        """Give the id of every schedule of every tenant; the one that fires next is the first."""
+        async with answering():
+            return [str(one) for one in await self._redis.zrange(self._home, 0, -1)]
+
     async def all(self) -> AsyncIterator[KeptSchedule]:
         """Give every schedule of every tenant; the one that fires next is the first."""
-        async with answering():
-            ids = await self._redis.zrange(self._home, 0, -1)
-        async for kept in self._read([str(one) for one in ids]):
+        async for kept in self._read(await self.ids()):
             yield kept
 
     async def failed(self, schedule_ids: Iterable[str]) -> dict[str, FailedFiring]:

@@ -1,5 +1,6 @@
 """Workers that are killed, stopped or cut off, as real processes on a real Valkey."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from schemas import job_id as ids
 from schemas.envelope import Callback, Envelope
 from schemas.job_status import JobState
 from schemas.jobs.callbacks import DELIVER, DeliverCallback
-from tests.support.faulty_worker import DIE, HANG
+from tests.support.faulty_worker import CLING, DIE, HANG
 from tests.support.fleet import Fleet, Trial
 from tests.support.until import until
 from tests.support.valkey_owner import owner
@@ -126,6 +127,24 @@ async def test_what_has_not_ended_within_the_grace_is_handed_back(workers: Worke
     raw = await fleet.raw(job_id)
     assert "stc" not in raw
     assert raw["atm"] == "1"
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+async def test_a_handler_that_does_not_end_keeps_no_worker(
+    workers: WorkerProcesses, fleet: Fleet, signals: int
+) -> None:
+    """It swallows its cancelling. The kernel ends the process 5 s after the grace, or after the second signal."""
+    process = workers.start(stop_grace_s=1 if signals == 1 else 60)
+    job_id = await fleet.add(CLING, Trial(text=str(workers.folder / "go")))
+    await until(lambda: len(begun(workers.folder)) == 1)
+    process.send_signal(signal.SIGTERM)
+    if signals == 2:
+        await until(lambda: workers.said("worker.stopping") == 1)
+        process.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(process.wait, 12) == -signal.SIGALRM
+    (workers.folder / "go").touch()
+    workers.start()
+    assert (await fleet.ended(job_id)).status.state is JobState.COMPLETED
 
 
 @pytest.mark.parametrize("busy", [False, True])

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -12,9 +13,9 @@ from pydantic import BaseModel
 from redis.asyncio import Redis
 
 from producers.engine.schedulers import EngineSchedules, KeptSchedule
-from producers.schedules import Schedules
+from producers.schedules import ScheduleLimitReached, Schedules
 from producers.tenants.admission import Admission, TenantLimits
-from producers.tenants.ledger import TenantLedger
+from producers.tenants.ledger import TenantLedger, Usage
 from schemas.envelope import Callback
 from schemas.job_spec import Catalogue
 from schemas.jobs.callbacks import DELIVER
@@ -168,6 +169,44 @@ async def test_a_schedule_that_was_not_advanced_goes_on(
     assert await fleet.redis.zcard("bull:schedules:delayed") == 1
     await fleet.redis.lrem("bull:schedules:active", 1, due)
     await fleet.redis.delete(f"bull:schedules:{due}")
+
+
+async def test_a_tenant_has_no_more_schedules_than_it_may(engine: EngineSchedules) -> None:
+    """What is there may be changed, one that goes makes room, and tenants whose names begin alike do not count."""
+    schedules, request = Schedules(engine, SPECS, most=2), ScheduleRequest(kind=RUN.kind, when=YEARLY)
+    for tenant in ("acme", "acme.eu"):
+        for schedule_id in ("a", "b"):
+            await schedules.put(tenant, schedule_id, request)
+    with pytest.raises(ScheduleLimitReached):
+        await schedules.put("acme", "c", request)
+    changed = ScheduleRequest(kind=RUN.kind, when=Cron(cron="0 0 2 1 *"))
+    assert (await schedules.put("acme", "a", changed)).when == changed.when
+    await schedules.remove("acme", "b")
+    assert (await schedules.put("acme", "c", request)).id == "c"
+
+
+class CountingLedger(TenantLedger):
+    """Books that know how often they were looked through."""
+
+    counts = 0
+
+    async def count(self, tenant: str) -> Usage:
+        """Look through them."""
+        self.counts += 1
+        return await super().count(tenant)
+
+
+async def test_a_burst_of_firings_counts_its_tenant_seldom(
+    fleet: Fleet, schedules: Schedules, engine: EngineSchedules
+) -> None:
+    """To count takes milliseconds of the server where a tenant has thousands of jobs, and each add tells as much."""
+    for number in range(60):
+        await schedules.put("acme", f"tick-{number}", ScheduleRequest(kind=RUN.kind, when=Every(every_s=3600)))
+    ledger, begun = CountingLedger(fleet.redis, "bull"), time.monotonic()
+    orders = EngineOrders(fleet.engine, Admission(ledger, TenantLimits()), engine, SPECS)
+    async with fleet.worker(FIRING, ports={Orders: orders}):
+        await until(lambda: wanted(fleet, 60), within_s=30)
+    assert 1 <= ledger.counts <= 1 + (time.monotonic() - begun) / 0.25
 
 
 class Overtaken(EngineSchedules):

@@ -1,12 +1,15 @@
 """A worker process whose handlers do what faults need: ``python -m tests.support.faulty_worker``.
 
 It is the real process (`worker.command.serve`, signals, exit codes) with kinds of the tests' queue:
-``trials.hang`` waits for the file named in its payload to exist, ``trials.die`` kills its process, ``trials.fan`` has
-two jobs done: one that hangs, and one like itself while its number allows.
+``trials.hang`` waits for the file named in its payload to exist, ``trials.cling`` does so whoever ends it,
+``trials.die`` kills its process, ``trials.fan`` has two jobs done: one that hangs, and one like itself while its
+number allows.
 """
 
+import asyncio
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 from schemas.job_spec import catalogue
@@ -16,7 +19,7 @@ from tests.support.worker_command import worker_command
 from worker.ports import Child, Children, JobContext
 from worker.registry import Entry, load
 
-HANG, DIE, FAN = spec("hang", crashes=5), spec("die", crashes=2), spec("fan")
+HANG, CLING, DIE, FAN = spec("hang", crashes=5), spec("cling"), spec("die", crashes=2), spec("fan")
 
 
 async def hang(payload: Trial, job: JobContext) -> Verdict:
@@ -25,6 +28,13 @@ async def hang(payload: Trial, job: JobContext) -> Verdict:
     go.with_suffix(f".{job.id}.{os.getpid()}").touch()
     await until(go.exists, within_s=3_600)
     return Verdict(text="done")
+
+
+async def cling(payload: Trial, job: JobContext) -> Verdict:
+    """Wait for the word, and swallow every cancel meanwhile, as a handler never should."""
+    while True:
+        with suppress(asyncio.CancelledError):
+            return await hang(payload, job)
 
 
 async def die(_payload: Trial, _job: JobContext) -> Verdict:
@@ -45,7 +55,8 @@ async def fan(payload: Trial, job: JobContext) -> Verdict:
 def entries() -> list[Entry]:
     """Give these kinds, and callbacks."""
     callbacks = load(catalogue(), ["callbacks"])
-    return [entry(hang, HANG), entry(die, DIE), entry(fan, FAN, Children), callbacks.find("callbacks", "deliver")]
+    kinds = [entry(hang, HANG), entry(cling, CLING), entry(die, DIE), entry(fan, FAN, Children)]
+    return [*kinds, callbacks.find("callbacks", "deliver")]
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ def test_the_repeated_hour_has_no_firings() -> None:
     ],
 )
 def test_other_zones_and_expressions(cron: str, zone: str, start: str, expected: str) -> None:
-    """Jumps of half an hour, of two, of a whole day, and at midnight; a doubled hour, leap days, names of days."""
+    """Jumps of half an hour, two hours, a whole day; at midnight; the second of a doubled hour; leap days, names."""
     assert firings(cron, start, 1, zone) == [expected]
 
 

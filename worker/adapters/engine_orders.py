@@ -1,6 +1,8 @@
 """Fills the port ``Orders`` with the API's own way into a queue."""
 
+import asyncio
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -23,8 +25,8 @@ from worker.ports import JobContext, Orders
 
 # Longer than a firing is tried: after that nobody asks for the same one again.
 _SAME_FIRING_S = 24 * 3600
-# To count what a tenant has takes the server milliseconds, and each add tells it as well: many fire in the same second.
-_HEARD_S = 1.0
+# To count what a tenant has takes the server milliseconds, and each add tells as much: many fire in the same second.
+_HEARD_S = 0.25
 
 
 class EngineOrders(Orders):
@@ -36,7 +38,8 @@ class EngineOrders(Orders):
         self._admission = admission
         self._schedules = schedules
         self._specs = specs
-        self._heard_at: dict[str, float] = {}
+        self._hearing = defaultdict[str, asyncio.Lock](asyncio.Lock)
+        self._heard_at = defaultdict[str, float](float)
 
     @classmethod
     @asynccontextmanager
@@ -74,8 +77,7 @@ class EngineOrders(Orders):
             raise FiringSkipped(f"when the next firing of {firing.schedule} came, {refusal}") from refusal
 
     async def _hear_of(self, tenant: str) -> None:
-        """Have what is known of a tenant be no older than a second."""
-        now = time.monotonic()
-        if now - self._heard_at.get(tenant, float("-inf")) > _HEARD_S:
-            await self._admission.count(tenant)
-        self._heard_at[tenant] = now
+        async with self._hearing[tenant]:
+            if time.monotonic() - self._heard_at[tenant] > _HEARD_S:
+                await self._admission.count(tenant)
+                self._heard_at[tenant] = time.monotonic()

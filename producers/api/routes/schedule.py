@@ -17,7 +17,7 @@ ScheduleId = Annotated[str, Path(pattern=ID.pattern, description="Of the tenant'
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     401: {"description": "No token, or an unknown one."},
     404: {"description": "No such schedule, or no such kind."},
-    409: {"description": "The schedule is declared in the code."},
+    409: {"description": "The schedule is declared in the code, or the tenant has as many as it may."},
     422: {"description": "The request does not fit its schema, or would never fire."},
     503: {"description": "The queue's server does not answer; try again after `Retry-After`."},
 }
