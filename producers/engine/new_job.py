@@ -44,6 +44,15 @@ class NewJob:
 
 
 @dataclass(frozen=True)
+class Claim:
+    """A key that only one job is added with for ``ttl_s`` seconds, and what it is to hold."""
+
+    key: str
+    value: str
+    ttl_s: int
+
+
+@dataclass(frozen=True)
 class Keep:
     """How long an ended job stays: ``age_s``, and of one queue and end (completed, failed) the newest ``count``.
 

@@ -1,7 +1,6 @@
 """Facts about the engine's package that Corral works around or leans on; its next release may change them."""
 
 import asyncio
-import re
 import time
 
 import pytest
@@ -9,7 +8,6 @@ from bullmq import Queue
 
 from corral.stack import free_port
 from producers import connection
-from producers.engine.guarded_script import ADDING
 from producers.engine.jobs import Engine, NewJob
 from schemas import job_id as ids
 from schemas.envelope import Envelope
@@ -61,15 +59,6 @@ async def test_a_finished_job_is_not_run_again_when_it_is_added_again(fleet: Fle
         await fleet.engine.add(job)
         await fleet.ended(await fleet.add_raw({}))
     assert [run.id for run in handle.runs].count(job.id) == 1
-
-
-def test_the_scripts_that_add_read_their_arguments_by_place() -> None:
-    """So that one more, the key that `producers/engine/guarded_script.py` looks for, changes nothing."""
-    commands = Queue(QUEUE, {"connection": connection.fail_fast("redis://127.0.0.1:1")}).backend.scripts.commands
-    for name in ADDING:
-        text = commands[name].script
-        assert "ARGV[1]" in text
-        assert set(re.findall(r"[#(]\s*ARGV\b(?!\[)", text)) == set(), name
 
 
 async def test_a_stall_uses_up_no_attempt(fleet: Fleet) -> None:
