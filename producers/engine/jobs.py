@@ -4,15 +4,16 @@ The engine's words (camelCase, milliseconds, its names of states) end here.
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, cast
 
-from bullmq import Job, Queue
+from bullmq import Queue
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from producers.engine import adding, cancel
+from producers.engine.adding import Adding
 from producers.engine.cancel import CANCEL_FIELD
 from producers.engine.job_record import record
 from producers.engine.joined_script import JoinedScripts, Part
@@ -47,6 +48,7 @@ class Engine:
         self._keep = Keep(keep_finished_s, keep_finished_count)
         self._tenants = tenants
         self._queues: dict[str, Queue] = {}
+        self._lines: dict[str, Adding] = {}
         self._scripts = JoinedScripts(redis)
 
     async def add(self, job: NewJob, claim: Claim | None = None) -> str | None:
@@ -140,8 +142,7 @@ class Engine:
 
     def _queue(self, name: str) -> Queue:
         if name not in self._queues:
-            queue = Queue(name, {"connection": self._redis, "prefix": self._prefix})
-            self._queues[name] = adding.recording(queue)
+            self._queues[name] = Queue(name, {"connection": self._redis, "prefix": self._prefix})
         return self._queues[name]
 
     def _key(self, queue: str, engine_id: str) -> str:
@@ -174,18 +175,19 @@ class Engine:
             raise EngineUnavailable(f"the engine did not take the job {job.id}: {given}")
         return ended_by, given
 
-    def _parts(self, job: NewJob) -> Iterator[Part]:
+    def _parts(self, job: NewJob) -> list[Part]:
         # As the package's flows do: the parent first, each by its script.
-        parent = job.child_of
-        if job.parent is not None:
-            waiting = self._written(job.parent)
-            yield adding.parent(waiting)
-            parent = Parent(job.parent.id, waiting.queueQualifiedName)
-        yield adding.work(self._written(job, parent=parent, priority=self._tenants.priority))
+        parts, waiting = [], job.child_of
+        if (above := job.parent) is not None:
+            parts.append(self._adding(above.spec.queue).parent(above, options(above, self._keep)))
+            waiting = Parent(above.id, f"{self._prefix}:{above.spec.queue}")
+        written = options(job, self._keep, parent=waiting, priority=self._tenants.priority)
+        return [*parts, self._adding(job.spec.queue).work(job, written, waiting)]
 
-    def _written(self, job: NewJob, *, parent: Parent | None = None, priority: int = 0) -> Job:
-        written = options(job, self._keep, parent=parent, priority=priority)
-        return Job(self._queue(job.spec.queue), job.spec.kind, job.data, written)
+    def _adding(self, queue: str) -> Adding:
+        if queue not in self._lines:
+            self._lines[queue] = Adding(self._queue(queue))
+        return self._lines[queue]
 
 
 class _Answering:

@@ -6,9 +6,8 @@ and arguments of its own. The parts run in order, until one gives what its ``end
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import sha1
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
@@ -19,8 +18,7 @@ WHEN_TRUE = "given"
 WHEN_NUMBER = "type(given) == 'number'"
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A script and what it is called with. No other script may have its ``name``."""
 
     name: str
