@@ -27,7 +27,7 @@ from schemas.job_status import JobRecord
 __all__ = ["CANCEL_FIELD", "Claim", "Engine", "NewJob", "Tenants", "answering"]
 
 # Under way at one time, so that whoever shares the connection is not kept waiting.
-_CHILDREN_AT_ONCE = 50
+_CHILDREN_AT_ONCE = 200
 
 
 class Engine:
