@@ -2,17 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from typing import Self
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
 
 from pydantic import BaseModel
 
 from producers.callbacks.recipients import Recipients
-from producers.engine.jobs import Engine, NewJob
+from producers.engine.jobs import Claim, Engine, NewJob
 from producers.engine.notice import callback_id, notice
-from producers.tenants.admission import Admission
+from producers.tenants.admission import Admission, TenantLimitReached
 from schemas import job_id as ids
 from schemas.envelope import Callback, Envelope, Limits
 from schemas.errors import PayloadInvalid, Permanent
@@ -47,23 +45,6 @@ class Accepted:
     replayed: bool = False
 
 
-@dataclass(frozen=True)
-class _Claim:
-    """What an idempotency key stands for: a request, the job it got, and whether that was added."""
-
-    job_id: str
-    fingerprint: str
-    added: bool = False
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        job_id, fingerprint, added = text.split(" ")
-        return cls(job_id, fingerprint, added == "added")
-
-    def __str__(self) -> str:
-        return f"{self.job_id} {self.fingerprint} {'added' if self.added else 'claimed'}"
-
-
 class Enqueue:
     """Accepts orders: an answer means that the server has the job."""
 
@@ -87,10 +68,9 @@ class Enqueue:
     async def __call__(self, order: Order) -> Accepted:
         """Add the job, once for each idempotency key.
 
-        The key's claim holds the job's id, so every step may be repeated: a crash between claim
-        and add is healed by the caller's next try. When the claim has run out the key is as new.
-        Round trips: one call of a script, or where a callback, limits or fairness come with it one
-        transaction, and a look whether its scripts are there; a key adds a claim before and a note after.
+        The server takes the key with the job, as one: so a caller who tries again after whatever
+        failure hears of the job that is there, or adds it. When the key's time has run out it is as new.
+        It is one round trip, whatever comes with the job.
 
         Raises:
             IdempotencyMismatch: the key was used for another request.
@@ -102,32 +82,31 @@ class Enqueue:
         check_limits(order)
         if order.callback is not None and self._recipients is not None:
             await self._recipients(order.tenant, order.callback)
-        job_id = ids.new(order.spec.queue)
+        job = _job(order, ids.new(order.spec.queue))
         if order.idempotency_key is None:
             async with self._admitted(order.tenant):
-                await self._engine.add(_job(order, job_id))
-            return Accepted(job_id)
-        key = _claim_key(order, order.idempotency_key)
-        ours = _Claim(job_id, fingerprint(order))
-        held = await self._engine.claim(key, str(ours), ttl_s=self._idempotency_s)
-        claim = ours if held is None else _Claim.parse(held)
-        if claim.fingerprint != ours.fingerprint:
+                await self._engine.add(job)
+            return Accepted(job.id)
+        ours = f"{job.id} {fingerprint(order)}"
+        claim = Claim(_claim_key(order, order.idempotency_key), ours, self._idempotency_s)
+        held = await self._add_once(job, claim)
+        job_id, print_of_first = (held or ours).split(" ")
+        if ours.partition(" ")[2] != print_of_first:
             raise IdempotencyMismatch("this idempotency key belongs to another request; use a new one")
-        if not claim.added:
-            # Whoever claimed may be adding at this moment, or have died: only one of us will add.
-            async with self._admitted(order.tenant):
-                await self._engine.add_once(_job(order, claim.job_id))
-            await self._engine.settle(key, str(replace(claim, added=True)))
-        return Accepted(claim.job_id, replayed=held is not None)
+        return Accepted(job_id, replayed=held is not None)
 
-    @asynccontextmanager
-    async def _admitted(self, tenant: str) -> AsyncIterator[None]:
-        if self._admission is None:
-            yield
-            return
-        await self._admission.check(tenant)
-        with self._admission.adding(tenant):
-            yield
+    async def _add_once(self, job: NewJob, claim: Claim) -> str | None:
+        try:
+            async with self._admitted(job.tenant):
+                return await self._engine.add(job, claim)
+        except TenantLimitReached:
+            # Who repeats a request adds nothing.
+            if held := await self._engine.claimed(claim.key):
+                return held
+            raise
+
+    def _admitted(self, tenant: str) -> AbstractAsyncContextManager[None]:
+        return nullcontext() if self._admission is None else self._admission.adding(tenant)
 
 
 def check_limits(order: Order) -> None:

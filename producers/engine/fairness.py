@@ -11,7 +11,7 @@ their order, for its tags only grow. While two tenants wait, what they were give
 differs by at most 1/w1 + 1/w2 jobs (theorem 1 there).
 
 The tag becomes the engine's priority (small first), and the engine's counter breaks ties, so any worker,
-Node's too, takes the jobs in this order. The tag is set by a script in the transaction that adds the job: no round
+Node's too, takes the jobs in this order. The tag is set by a part of the script that adds the job: no round
 trip more, and nobody sees a job without a tag. V is read off the engine's own sorted set, so it cannot drift;
 the finish tags lie in one hash per queue, are forgotten when nobody waits, and a day and a week after at the latest.
 
@@ -32,12 +32,11 @@ still: then the last tag is shared, first come first served, until it has become
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from redis.asyncio import Redis
-from redis.asyncio.client import Pipeline
 
 from producers.engine.cancel import CANCEL_FIELD
+from producers.engine.joined_script import JoinedScripts, Part
 from schemas.envelope import DEFAULT_TENANT
 
 # What a job that was never tagged, or comes back, waits with; tags begin above.
@@ -177,17 +176,14 @@ class Fairness:
     def __init__(self, redis: Redis, weights: Mapping[str, float] | None = None) -> None:
         """Use ``weights`` for tenants who get more than 1, or less."""
         self._weights = json.dumps(dict(weights or {}))
-        self._script: Any = redis.register_script(_SCRIPT)
+        self._scripts = JoinedScripts(redis)
 
-    async def place(self, pipe: Pipeline, queue_key: str, job_id: str, tenant: str) -> None:
-        """Place a job that ``pipe`` adds with priority ``FIRST``; ``queue_key`` is ``<prefix>:<queue>``."""
-        await self._run(pipe, queue_key, job_id, tenant)
+    def place(self, queue_key: str, job_id: str, tenant: str) -> Part:
+        """Place a job that was just added with priority ``FIRST``; ``queue_key`` is ``<prefix>:<queue>``."""
+        keys = [f"{queue_key}:{name}" for name in ("prioritized", "pc", "wait", "fair")]
+        args = [f"{queue_key}:", job_id, tenant, DEFAULT_TENANT, MARK, self._weights, _KEEP_S, CANCEL_FIELD]
+        return Part("place", _SCRIPT, keys, args)
 
     async def level(self, queue_key: str) -> None:
         """Put what came past ``place`` in its place, where somebody has used it; cheap where there is nothing."""
-        await self._run(None, queue_key, "", DEFAULT_TENANT)
-
-    async def _run(self, pipe: Pipeline | None, queue_key: str, job_id: str, tenant: str) -> None:
-        keys = [f"{queue_key}:{name}" for name in ("prioritized", "pc", "wait", "fair")]
-        args = [f"{queue_key}:", job_id, tenant, DEFAULT_TENANT, MARK, self._weights, _KEEP_S, CANCEL_FIELD]
-        await self._script(keys=keys, args=args, client=pipe)
+        await self._scripts.run(self.place(queue_key, "", DEFAULT_TENANT))

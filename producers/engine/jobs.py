@@ -3,29 +3,30 @@
 The engine's words (camelCase, milliseconds, its names of states) end here.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Sequence
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import Awaitable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, cast
 
-from bullmq import Job, Queue
+from bullmq import Queue
 from redis.asyncio import Redis
-from redis.asyncio.client import Pipeline
-from redis.exceptions import RedisError, WatchError
+from redis.exceptions import RedisError
 
-from producers.engine import cancel
+from producers.engine import adding, cancel
+from producers.engine.adding import Adding
 from producers.engine.cancel import CANCEL_FIELD
-from producers.engine.guarded_script import GuardedScripts
 from producers.engine.job_record import record
-from producers.engine.new_job import Keep, NewJob, Parent, options
+from producers.engine.joined_script import JoinedScripts, Part
+from producers.engine.new_job import Claim, Keep, NewJob, Parent, options
 from producers.engine.remembered import remembered
 from producers.engine.tenants import ALL_ALIKE, Tenants
 from schemas import job_id as ids
 from schemas.errors import EngineUnavailable
 from schemas.job_status import JobRecord
 
-__all__ = ["CANCEL_FIELD", "Engine", "NewJob", "Tenants", "answering"]
+__all__ = ["CANCEL_FIELD", "Claim", "Engine", "NewJob", "Tenants", "answering"]
 
-# The server does nothing else while it runs a transaction; so many children take it about 20 ms.
+# Under way at one time, so that whoever shares the connection is not kept waiting.
 _CHILDREN_AT_ONCE = 200
 
 
@@ -47,63 +48,38 @@ class Engine:
         self._keep = Keep(keep_finished_s, keep_finished_count)
         self._tenants = tenants
         self._queues: dict[str, Queue] = {}
-        self._guarded = GuardedScripts(redis)
+        self._lines: dict[str, Adding] = {}
+        self._scripts = JoinedScripts(redis)
 
-    async def add(self, job: NewJob) -> None:
-        """Write a job of a new id, and its parent, in one transaction.
+    async def add(self, job: NewJob, claim: Claim | None = None) -> str | None:
+        """Write a job of a new id with all that belongs to it, as a whole or not at all.
+
+        With a ``claim`` nothing is written where its key is taken: then what it holds is given.
 
         Raises:
             EngineUnavailable: the server did not confirm; the job may or may not be there.
         """
-        async with answering():
-            if job.parent is None and self._tenants == ALL_ALIKE:
-                await self._write(job)  # one script is a transaction of its own
-                return
-            async with self._redis.pipeline(transaction=True) as pipe:
-                await self._put(job, pipe)
-                self._tenants.learn(job, await pipe.execute())
-
-    async def add_once(self, job: NewJob) -> None:
-        """Write a job unless one of its id is there, whoever tries at the same time.
-
-        The engine itself takes a known id without a word, but a child that is added again after it
-        failed would keep its parent from ever ending. What is done for tenants is safe to repeat.
-
-        Raises:
-            EngineUnavailable: the server did not confirm; it is safe to try again.
-        """
-        async with answering(), self._redis.pipeline(transaction=True) as pipe:
-            await self._put(job, pipe, unless=self._key(job.spec.queue, job.id))
-            self._tenants.learn(job, await pipe.execute())
+        guards = [] if claim is None else [adding.unless_claimed(claim.key, claim.value, claim.ttl_s)]
+        ended_by, given = await self._add(job, guards)
+        return cast("str", given) if ended_by == adding.CLAIMED else None
 
     async def add_children(self, jobs: Sequence[NewJob]) -> int:
         """Write those of a job's children (``child_of``) that are not there, and tell how many. Safe to repeat.
 
-        Many are written in several transactions: who dies in between adds the others by the next try.
+        Who dies in between adds the others by the next try.
+
+        Raises:
+            EngineUnavailable: the server did not confirm, or has no such parent; it is safe to try again.
         """
         added = 0
         for at in range(0, len(jobs), _CHILDREN_AT_ONCE):
-            added += await self._add_children(jobs[at : at + _CHILDREN_AT_ONCE])
+            answers = await asyncio.gather(*[self._add_child(job) for job in jobs[at : at + _CHILDREN_AT_ONCE]])
+            added += sum(answers)
         return added
 
-    async def _add_children(self, jobs: Sequence[NewJob]) -> int:
-        keys = [self._key(job.spec.queue, job.id) for job in jobs]
-        async with answering(), self._watching(*keys) as pipe:
-            looking = self._redis.pipeline(transaction=False)
-            for key in keys:
-                looking.exists(key)
-            missing = [job for job, there in zip(jobs, await looking.execute(), strict=True) if not there]
-            pipe.multi()  # type: ignore[no-untyped-call]  # redis-py's
-            for job in missing:
-                await self._put(job, pipe)
-            try:
-                answers = await pipe.execute()
-            except WatchError:
-                # Another runner of the parent adds them.
-                return await self._add_children(jobs)
-        for job in missing[-1:]:
-            self._tenants.learn(job, answers)
-        return len(missing)
+    async def _add_child(self, job: NewJob) -> bool:
+        ended_by, _ = await self._add(job, [adding.unless_there(self._key(job.spec.queue, job.id))])
+        return ended_by != adding.THERE
 
     async def read(self, job_id: str) -> JobRecord | None:
         """Give a job as it is now, or None when there is none of that id.
@@ -150,16 +126,10 @@ class Engine:
             )
         return found
 
-    async def claim(self, key: str, value: str, *, ttl_s: int) -> str | None:
-        """Take a key for a while; give None when it was free, else what it holds."""
+    async def claimed(self, key: str) -> str | None:
+        """Give what a key holds that a job was added with."""
         async with answering():
-            held = await self._redis.set(key, value, nx=True, get=True, ex=ttl_s)
-        return cast("str | None", held)
-
-    async def settle(self, key: str, value: str) -> None:
-        """Change what a claimed key holds and leave its time to live as it is."""
-        async with answering():
-            await self._redis.set(key, value, xx=True, keepttl=True)
+            return cast("str | None", await self._redis.get(key))
 
     async def ping(self) -> None:
         """Return when the server answers.
@@ -195,46 +165,43 @@ class Engine:
                 return engine_id, raw
         return job_id, {}
 
-    @asynccontextmanager
-    async def _watching(self, *keys: str) -> AsyncIterator[Pipeline]:
-        pipe, whole = self._redis.pipeline(transaction=True), False
-        try:
-            await pipe.watch(*keys)
-            yield pipe
-            whole = True
-        finally:
-            if not whole and pipe.connection is not None:
-                # To end the watch politely would be to wait for a server that has just been silent.
-                pipe.watching = False
-                await pipe.connection.disconnect(nowait=True)
-            await pipe.aclose()
+    async def _add(self, job: NewJob, guards: Sequence[Part]) -> tuple[str | None, Any]:
+        parts = [*guards, *self._parts(job), *self._tenants.parts(job, self._prefix)]
+        async with answering():
+            ended_by, given = await self._scripts.run(*parts)
+        if ended_by is None:
+            self._tenants.learn(job, given)
+        elif ended_by in adding.ADDING:
+            raise EngineUnavailable(f"the engine did not take the job {job.id}: {given}")
+        return ended_by, given
 
-    async def _put(self, job: NewJob, pipe: Pipeline, *, unless: str | None = None) -> None:
-        await self._write(job, pipe, unless=unless)
-        await self._tenants.enter(job, self._prefix, pipe)
-
-    async def _write(self, job: NewJob, pipe: Pipeline | None = None, *, unless: str | None = None) -> None:
+    def _parts(self, job: NewJob) -> list[Part]:
         # As the package's flows do: the parent first, each by its script.
-        parent = job.child_of
-        if job.parent is not None:
-            waiting = self._written(job.parent)
-            await self._scripts(waiting, unless).addParentJob(waiting, pipe)
-            parent = Parent(job.parent.id, waiting.queueQualifiedName)
-        written = self._written(job, parent=parent, priority=self._tenants.priority)
-        await self._scripts(written, unless).addJob(written, pipe)
+        parts, waiting = [], job.child_of
+        if (above := job.parent) is not None:
+            parts.append(self._adding(above.spec.queue).parent(above, options(above, self._keep)))
+            waiting = Parent(above.id, f"{self._prefix}:{above.spec.queue}")
+        written = options(job, self._keep, parent=waiting, priority=self._tenants.priority)
+        return [*parts, self._adding(job.spec.queue).work(job, written, waiting)]
 
-    def _scripts(self, job: Job, unless: str | None) -> Any:  # noqa: ANN401 - the package's, which ships no types
-        return self._guarded.unless(unless, job.backend.scripts) if unless else job.backend.scripts
-
-    def _written(self, job: NewJob, *, parent: Parent | None = None, priority: int = 0) -> Job:
-        written = options(job, self._keep, parent=parent, priority=priority)
-        return Job(self._queue(job.spec.queue), job.spec.kind, job.data, written)
+    def _adding(self, queue: str) -> Adding:
+        if queue not in self._lines:
+            self._lines[queue] = Adding(self._queue(queue))
+        return self._lines[queue]
 
 
-@asynccontextmanager
-async def answering() -> AsyncIterator[None]:
+class _Answering:
+    async def __aenter__(self) -> None:
+        return
+
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, RedisError | OSError):
+            raise EngineUnavailable("the queue's server does not answer; try again shortly") from error
+
+
+_ANSWERING = _Answering()
+
+
+def answering() -> AbstractAsyncContextManager[None]:
     """Say of any trouble with the server that it is the server that does not answer."""
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise EngineUnavailable("the queue's server does not answer; try again shortly") from error
+    return _ANSWERING

@@ -1,6 +1,6 @@
 """A job to add, and how it is written down for the engine."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from schemas.envelope import DEFAULT_TENANT, KEY
@@ -44,6 +44,15 @@ class NewJob:
 
 
 @dataclass(frozen=True)
+class Claim:
+    """A key that only one job is added with for ``ttl_s`` seconds, and what it is to hold."""
+
+    key: str
+    value: str
+    ttl_s: int
+
+
+@dataclass(frozen=True)
 class Keep:
     """How long an ended job stays: ``age_s``, and of one queue and end (completed, failed) the newest ``count``.
 
@@ -60,7 +69,7 @@ class Keep:
 
 
 def options(job: NewJob, keep: Keep, *, parent: Parent | None = None, priority: int = 0) -> dict[str, Any]:
-    """Write a job's options in the engine's words.
+    """Write a job's options in the engine's words, the long ones as short as it keeps them.
 
     ``parent`` is what waits for the job's end; ``priority`` 0 is the engine's plain line.
     """
@@ -72,17 +81,15 @@ def options(job: NewJob, keep: Keep, *, parent: Parent | None = None, priority: 
         "removeOnFail": keep.rule,
         # A trace shows paths and values to whoever reads the job; ours is in the log.
         "stackTraceLimit": 0,
-        "keepLogs": 1000,
+        "kl": 1000,
+        "delay": round(job.delay_s * 1000),
     }
     if priority:
         written["priority"] = priority
     if parent is not None:
-        # Without the second a job that fails would keep its parent waiting for ever.
-        written |= {"parent": asdict(parent), "ignoreDependencyOnFailure": True}
+        written |= {"parent": {"id": parent.id, "queue": parent.queue}, "idof": True}
     if job.child_of is not None:
         written[CHILD_OPTION] = True
-    if job.delay_s > 0:
-        written["delay"] = round(job.delay_s * 1000)
     return written
 
 

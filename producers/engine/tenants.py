@@ -1,11 +1,9 @@
-"""What the transaction that adds a job does for its tenant: a place in line, and an entry in the books."""
+"""What the script that adds a job does for its tenant: a place in line, and an entry in the books."""
 
 from dataclasses import dataclass
-from typing import Any
-
-from redis.asyncio.client import Pipeline
 
 from producers.engine.fairness import FIRST, Fairness
+from producers.engine.joined_script import Part
 from producers.engine.new_job import NewJob
 from producers.tenants.ledger import TenantLedger
 
@@ -22,17 +20,19 @@ class Tenants:
         """What a job is added with; 0 is the engine's plain line."""
         return FIRST if self.fairness else 0
 
-    async def enter(self, job: NewJob, prefix: str, pipe: Pipeline) -> None:
-        """Do it, behind the commands of ``pipe`` that add the job."""
+    def parts(self, job: NewJob, prefix: str) -> list[Part]:
+        """Give what comes behind the parts that add the job."""
+        parts = []
         if self.fairness:
-            await self.fairness.place(pipe, f"{prefix}:{job.spec.queue}", job.id, job.tenant)
+            parts.append(self.fairness.place(f"{prefix}:{job.spec.queue}", job.id, job.tenant))
         if self.ledger:
-            await self.ledger.note(pipe, f"{job.spec.queue}:{job.id}", job.tenant)
+            parts.append(self.ledger.note(f"{job.spec.queue}:{job.id}", job.tenant))
+        return parts
 
-    def learn(self, job: NewJob, answers: list[Any]) -> None:
-        """Take what the server says of the tenant of the job that was entered last."""
+    def learn(self, job: NewJob, given: list[int]) -> None:
+        """Take what the last of a job's parts says of its tenant."""
         if self.ledger:
-            self.ledger.learn(job.tenant, answers[-1])
+            self.ledger.learn(job.tenant, given)
 
 
 ALL_ALIKE = Tenants()

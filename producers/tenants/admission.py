@@ -10,8 +10,7 @@ others have added since they last heard.
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from producers.engine.jobs import answering
@@ -107,13 +106,22 @@ class Admission:
         async with answering():
             return await self.ledger.count(tenant)
 
-    @contextmanager
-    def adding(self, tenant: str) -> Iterator[None]:
-        """Count a job as coming while it is being added. No await may lie between ``check`` and this."""
-        self._coming[tenant] += 1
-        try:
-            yield
-        finally:
-            self._coming[tenant] -= 1
-            if not self._coming[tenant]:
-                del self._coming[tenant]
+    def adding(self, tenant: str) -> "_Adding":
+        """Let a job in that is added within the block; it counts as coming meanwhile. Entering it is ``check``."""
+        return _Adding(self, tenant, self._coming)
+
+
+@dataclass(slots=True)
+class _Adding:
+    admission: Admission
+    tenant: str
+    coming: Counter[str]
+
+    async def __aenter__(self) -> None:
+        await self.admission.check(self.tenant)
+        self.coming[self.tenant] += 1
+
+    async def __aexit__(self, *_: object) -> None:
+        self.coming[self.tenant] -= 1
+        if not self.coming[self.tenant]:
+            del self.coming[self.tenant]

@@ -125,7 +125,7 @@ async def test_adds_that_are_under_way_count(redis: Redis, valkey: ValkeyServer)
         desk = Desk(client, in_flight=20)
         answers = await asyncio.gather(*(desk.order() for _ in range(50)), return_exceptions=True)
     assert sum(isinstance(answer, TenantLimitReached) for answer in answers) == 30
-    assert await redis.hlen("bull:corral:open:acme") == 20
+    assert await redis.llen("bull:corral:ledger:acme") == 20
 
 
 async def test_the_ledger_forgets_what_has_ended(redis: Redis) -> None:
@@ -135,9 +135,9 @@ async def test_the_ledger_forgets_what_has_ended(redis: Redis) -> None:
         for _ in range(300):
             await desk.order()
         await until(lambda: ended(redis, 300))
-    assert await redis.hlen("bull:corral:open:acme") < 150
+    assert await redis.llen("bull:corral:ledger:acme") < 150
     assert (await desk.ledger.count("acme")).jobs == 0
-    assert await redis.hget("bull:corral:open:acme:sums", "bytes") is None
+    assert await redis.hget("bull:corral:ledger:acme:sums", "bytes") is None
     assert desk.ledger.known["acme"].ended == 300
 
 

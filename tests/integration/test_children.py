@@ -1,13 +1,15 @@
 """A job that has parts done by other jobs: they are added once, and it waits for them without a place in a worker."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import pytest
 from pydantic import BaseModel
-from redis.asyncio import Redis
 
+from corral.valkey import ValkeyServer
+from producers import connection
+from producers.engine.jobs import Engine
 from schemas.errors import ChildFailed, ChildrenPending, PayloadInvalid
 from schemas.job_status import JobRecord, JobState
 from tests.support.fake_children import FakeChildren
@@ -21,9 +23,11 @@ PARTS = [Child(f"part-{number}", PART, Trial(text=f"p{number}", number=number)) 
 
 
 @pytest.fixture
-def children(fleet: Fleet, redis: Redis) -> EngineChildren:
-    """The engine's own."""
-    return EngineChildren(fleet.engine, redis, prefix="bull")
+async def children(fleet: Fleet, valkey: ValkeyServer) -> AsyncIterator[EngineChildren]:
+    """The engine's own, on a worker's connection."""
+    assert await fleet.redis.ping()
+    async with connection.patient(valkey.url) as client:
+        yield EngineChildren(Engine(client, prefix="bull", keep_finished_s=3600), client, prefix="bull")
 
 
 @dataclass
@@ -114,7 +118,7 @@ async def test_a_failed_child_fails_or_is_collected(fleet: Fleet, contract: tupl
 
 
 async def test_two_runners_of_a_parent_add_many_children_once(fleet: Fleet, children: EngineChildren) -> None:
-    """In more than one transaction each; a third finds what one of them has left out when it died."""
+    """In more than one go each; a third finds what one of them has left out when it died."""
     job = Job(await fleet.add(PARENT, Trial()))
     many = [Child(f"part-{number}", PART, Trial(number=number)) for number in range(450)]
     with pytest.raises(ChildrenPending):

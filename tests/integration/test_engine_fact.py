@@ -1,16 +1,22 @@
 """Facts about the engine's package that Corral works around or leans on; its next release may change them."""
 
 import asyncio
-import re
+import json
 import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import pytest
-from bullmq import Queue
+from bullmq import Job, Queue
+from bullmq.job import optsDecodeMap
+from bullmq.scripts import msgpack
 
 from corral.stack import free_port
 from producers import connection
-from producers.engine.guarded_script import ADDING
+from producers.engine.adding import ADDING, Adding
 from producers.engine.jobs import Engine, NewJob
+from producers.engine.new_job import Keep, Parent, options
 from schemas import job_id as ids
 from schemas.envelope import Envelope
 from schemas.errors import EngineUnavailable
@@ -63,13 +69,40 @@ async def test_a_finished_job_is_not_run_again_when_it_is_added_again(fleet: Fle
     assert [run.id for run in handle.runs].count(job.id) == 1
 
 
-def test_the_scripts_that_add_read_their_arguments_by_place() -> None:
-    """So that one more, the key that `producers/engine/guarded_script.py` looks for, changes nothing."""
-    commands = Queue(QUEUE, {"connection": connection.fail_fast("redis://127.0.0.1:1")}).backend.scripts.commands
-    for name in ADDING:
-        text = commands[name].script
-        assert "ARGV[1]" in text
-        assert set(re.findall(r"[#(]\s*ARGV\b(?!\[)", text)) == set(), name
+ABOVE = Parent("documents_1", "bull:documents")
+
+
+@pytest.mark.parametrize(
+    ("parent", "priority", "delay_s"),
+    [(None, 0, 0.0), (ABOVE, 0, 0.0), (None, 1, 0.0), (ABOVE, 1, 0.0), (None, 0, 1.5), (ABOVE, 1, 1.5)],
+)
+async def test_a_job_is_added_as_the_package_adds_it(parent: Parent | None, priority: int, delay_s: float) -> None:
+    """Script, keys and arguments are the package's own, made in half the time."""
+    queue = Queue(QUEUE, {"connection": connection.fail_fast("redis://127.0.0.1:1")})
+    job = NewJob(ids.new(QUEUE), spec(), Envelope().wrap(Trial(text="\u00e9")), delay_s=delay_s, child_of=parent)
+    written = options(job, Keep(60, 10), parent=parent, priority=priority)
+    ours = Adding(queue).work(job, written, parent)
+    sent: list[tuple[str, list[str], list[Any]]] = []
+
+    async def record(name: str, *, keys: list[str], args: list[Any], client: None) -> str:
+        assert client is None
+        sent.append((name, keys, args))
+        return job.id
+
+    package = queue.backend.scripts
+    package.commands = {name: partial(record, name) for name in ADDING}
+    await package.addJob(Job(queue, job.spec.kind, job.data, {optsDecodeMap.get(k, k): v for k, v in written.items()}))
+
+    ((name, keys, args),) = sent
+    assert (ours.name, list(ours.keys)) == (name, keys)
+    assert _readable(ours.args) == _readable(args)
+
+
+def _readable(args: Sequence[Any]) -> list[Any]:
+    place, data, options_, *rest = args
+    place = msgpack.unpackb(place)
+    assert abs(place.pop(3) - time.time() * 1000) < 10_000
+    return [place, json.loads(data), msgpack.unpackb(options_), [one for one in rest if one < 10**12]]
 
 
 async def test_a_stall_uses_up_no_attempt(fleet: Fleet) -> None:

@@ -14,13 +14,15 @@ from redis.asyncio import Redis
 from corral.valkey import ValkeyServer
 from producers import connection
 from producers.engine.fairness import Fairness
-from producers.engine.jobs import Engine, NewJob, Tenants
+from producers.engine.jobs import Claim, Engine, NewJob, Tenants
+from producers.engine.new_job import Parent
 from producers.enqueue import Enqueue, IdempotencyMismatch, Order
 from producers.tenants.ledger import TenantLedger
 from schemas.envelope import DEFAULT_TENANT, Callback
 from schemas.errors import EngineUnavailable
 from schemas.jobs.callbacks import DELIVER
 from schemas.jobs.documents import CONVERT, ConvertDocument
+from tests.support.lossy_proxy import lossy_proxy
 from tests.support.until import until
 
 PAYLOAD = {"source": {"file": f"sha256-{'0' * 64}"}}
@@ -35,14 +37,6 @@ async def engine(redis: Redis, valkey: ValkeyServer) -> AsyncIterator[Engine]:
     assert await redis.dbsize() == 0
     async with connection.fail_fast(valkey.url) as client:
         yield Engine(client, prefix="bull", keep_finished_s=KEEP_S)
-
-
-class DyingEngine(Engine):
-    """An engine whose process ends between the claim of a key and the add of its job."""
-
-    async def add_once(self, job: NewJob) -> None:
-        """End before anything is written."""
-        raise EngineUnavailable(f"gone before {job.id} was added")
 
 
 def order(key: str | None = None, *, callback: str = "https://example.org/hook") -> Order:
@@ -128,23 +122,22 @@ async def test_a_hundred_posts_with_one_key_make_one_job(api: httpx.AsyncClient,
     assert await redis.zcard("bull:callbacks:waiting-children") == 1
 
 
-async def test_a_crash_between_claim_and_add_is_healed_by_the_next_try(
-    engine: Engine, redis: Redis, valkey: ValkeyServer
-) -> None:
-    """The key was claimed and no job added: whoever tries again adds it, under the same id, once."""
-    async with connection.fail_fast(valkey.url) as client:
-        dying = Enqueue(DyingEngine(client, prefix="bull", keep_finished_s=KEEP_S), idempotency_s=3600)
+@pytest.mark.parametrize("lost", ["order", "answer"])
+async def test_what_is_lost_on_the_way_is_healed_by_the_next_try(redis: Redis, valkey: ValkeyServer, lost: str) -> None:
+    """Key and job are there together or not at all, so whoever tries again gets one job, once."""
+    async with lossy_proxy(valkey.socket) as proxy, connection.fail_fast(proxy.url) as client:
+        enqueue = Enqueue(Engine(client, prefix="bull", keep_finished_s=KEEP_S), idempotency_s=3600)
+        await enqueue(order("warm"))
+        proxy.lose(b"corral:idempotency", answer=lost == "answer")
         with pytest.raises(EngineUnavailable):
-            await dying(order("a"))
-    assert await jobs(redis, "documents") == []
-
-    enqueue = Enqueue(engine, idempotency_s=3600)
-    healed, again = await enqueue(order("a")), await enqueue(order("a"))
-
-    assert healed == again
-    assert await jobs(redis, "documents") == [f"bull:documents:{healed.job_id}"]
-    with pytest.raises(IdempotencyMismatch):
-        await enqueue(order("a", callback="https://example.org/other"))
+            await enqueue(order("a"))
+        assert proxy.lost == 1
+        healed, again = await enqueue(order("a")), await enqueue(order("a"))
+        assert healed.replayed is (lost == "answer")
+        assert again.job_id == healed.job_id
+        with pytest.raises(IdempotencyMismatch):
+            await enqueue(order("a", callback="https://example.org/other"))
+    assert len(await jobs(redis, "documents")) == len(await jobs(redis, "callbacks")) == 2
 
 
 async def test_a_removed_job_is_not_run_again_by_a_replay(engine: Engine, redis: Redis, valkey: ValkeyServer) -> None:
@@ -176,51 +169,49 @@ async def test_a_key_is_as_new_when_its_time_is_over(engine: Engine, redis: Redi
     assert len(await jobs(redis, "documents")) == 2
 
 
-@pytest.mark.parametrize("parent", [None, NewJob("callbacks_1", DELIVER, {})], ids=["alone", "with a callback"])
-async def test_of_many_who_add_one_id_one_does(engine: Engine, redis: Redis, parent: NewJob | None) -> None:
-    """However they interleave, a job of one id is written once."""
-    job = NewJob("documents_1", CONVERT, {}, parent)
-    await asyncio.gather(*(engine.add_once(job) for _ in range(20)))
-
-    assert await redis.llen("bull:documents:wait") == 1
-    assert await redis.zcard("bull:callbacks:waiting-children") == (0 if parent is None else 1)
-
-
-async def test_of_many_who_add_one_id_one_place_and_one_entry_come(redis: Redis, valkey: ValkeyServer) -> None:
-    """What is done for tenants in the same transaction is safe to repeat."""
+async def test_of_many_with_one_claim_one_is_added_with_its_place_and_entry(redis: Redis, valkey: ValkeyServer) -> None:
+    """However they interleave, and all that belongs to the others' jobs is left out, too."""
     async with connection.fail_fast(valkey.url, timeout_s=5) as client:
         ledger = TenantLedger(client, "bull")
         engine = Engine(client, prefix="bull", keep_finished_s=KEEP_S, tenants=Tenants(Fairness(client), ledger))
-        await asyncio.gather(*(engine.add_once(NewJob("documents_1", CONVERT, {})) for _ in range(20)))
+        flows = [NewJob(f"documents_{n}", CONVERT, {}, NewJob(f"callbacks_{n}", DELIVER, {})) for n in range(20)]
+        held = await asyncio.gather(*(engine.add(flow, Claim("corral:idempotency:x", flow.id, 60)) for flow in flows))
 
+        (first,) = [flow.id for flow, other in zip(flows, held, strict=True) if other is None]
+        assert set(held) == {None, first}
         assert (await ledger.count(DEFAULT_TENANT)).jobs == 1
-    assert await redis.zcard("bull:documents:prioritized") == 1
+    assert await redis.zrange("bull:documents:prioritized", 0, -1) == [first]
     assert await redis.hget("bull:documents:fair", f"t:{DEFAULT_TENANT}") == "1"
+    assert await redis.zcard("bull:callbacks:waiting-children") == 1
 
 
-async def test_a_job_that_has_begun_is_not_written_again(engine: Engine, redis: Redis) -> None:
-    """A caller who tries again late changes nothing of it."""
-    job = NewJob("documents_1", CONVERT, {"first": True})
-    await engine.add_once(job)
-    await redis.lmove("bull:documents:wait", "bull:documents:active")
+async def test_a_child_that_has_begun_is_not_written_again(engine: Engine, redis: Redis) -> None:
+    """Whoever adds it again, late, changes nothing of it."""
+    await engine.add(NewJob("documents_0", CONVERT, {}))
+    child = NewJob("documents_1", CONVERT, {"first": True}, child_of=Parent("documents_0", "bull:documents"))
+    assert await engine.add_children([child]) == 1
+    await redis.lmove("bull:documents:wait", "bull:documents:active", "LEFT", "LEFT")
 
-    await engine.add_once(replace(job, data={"first": False}))
+    assert await engine.add_children([replace(child, data={"first": False})]) == 0
 
-    assert await redis.llen("bull:documents:wait") == 0
+    assert await redis.lrange("bull:documents:wait", 0, -1) == ["documents_0"]
     assert await redis.hget("bull:documents:documents_1", "data") == '{"first":true}'
 
 
-async def test_healing_a_job_that_has_failed_leaves_its_callback_alone(
+async def test_a_child_of_a_job_that_is_gone_is_refused(engine: Engine, redis: Redis) -> None:
+    """The engine takes none, and says so: nothing of it is in the server."""
+    orphan = NewJob("documents_1", CONVERT, {}, child_of=Parent("documents_0", "bull:documents"))
+    with pytest.raises(EngineUnavailable, match="documents_1"):
+        await engine.add_children([orphan])
+    assert await redis.dbsize() == 0
+
+
+async def test_a_replay_leaves_the_callback_of_a_job_that_has_failed_alone(
     engine: Engine, redis: Redis, valkey: ValkeyServer
 ) -> None:
     """A child that is added to its parent again after its end would keep the parent from ending."""
     enqueue = Enqueue(engine, idempotency_s=3600)
     accepted = await enqueue(order("a"))
-    (claim,) = [key async for key in redis.scan_iter("corral:idempotency:*")]
-    # As if the process had died between the add and the note that it was done.
-    held = str(await redis.get(claim))
-    assert held.endswith(" added")
-    await redis.set(claim, held.replace(" added", " claimed"), keepttl=True)
     async with connection.patient(valkey.url) as client:
         await fail_next(client)
     (parent,) = await jobs(redis, "callbacks")

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from producers.engine.fairness import Fairness
 from producers.engine.jobs import Engine, NewJob, Tenants
+from producers.engine.joined_script import JoinedScripts
 from schemas import job_id as ids
 from schemas.envelope import Envelope
 from schemas.errors import Retryable
@@ -57,7 +58,7 @@ async def take(fleet: Fleet, many: int = 1) -> list[str]:
 async def test_any_mix_of_adds_and_takes_is_fair_and_in_order(redis: Redis, steps: list[str]) -> None:
     """Who waits all the time gets its share within one job of each; a tenant's own jobs keep their order."""
     await redis.flushall()
-    fairness = Fairness(redis, WEIGHTS)
+    fairness, scripts = Fairness(redis, WEIGHTS), JoinedScripts(redis)
     waiting: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
     served: Counter[str] = Counter()
     since: dict[tuple[str, str], tuple[int, int]] = {}
@@ -72,12 +73,10 @@ async def test_any_mix_of_adds_and_takes_is_fair_and_in_order(redis: Redis, step
         else:
             job = f"{step}-{number}"
             waiting[step].append(job)
-            async with redis.pipeline(transaction=True) as pipe:
-                pipe.hset(f"bull:q:{job}", "name", "x")
-                pipe.incr("bull:q:pc")
-                pipe.zadd("bull:q:prioritized", {job: UNIT + number})
-                await fairness.place(pipe, "bull:q", job, step)
-                await pipe.execute()
+            await redis.hset(f"bull:q:{job}", "name", "x")
+            await redis.incr("bull:q:pc")
+            await redis.zadd("bull:q:prioritized", {job: UNIT + number})
+            await scripts.run(fairness.place("bull:q", job, step))
         for one in TENANTS:
             for other in TENANTS:
                 if not (waiting[one] and waiting[other]):
