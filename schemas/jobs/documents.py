@@ -102,3 +102,32 @@ CONVERT = JobSpec(
     timeout_s=900,
     retry=RetryPolicy(attempts=3, base_s=10),
 )
+
+
+class ChunkDocument(_Part):
+    """Cut one document into chunks: a converted one, by its `json`, or any that can be converted."""
+
+    source: FileSource | UrlSource
+    chunking: ChunkOptions = ChunkOptions()
+
+
+class ChunkedDocument(BaseModel):
+    """Where a document's chunks are."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: str = Field(description="What the bytes are, as sniffed; `docling` for a converted document.")
+    title: str
+    source: Artifact
+    chunks: Artifact
+    warnings: tuple[str, ...] = ()
+    parse_s: float = Field(ge=0, description="How long the parser took, in seconds.")
+
+
+CHUNK = JobSpec(
+    kind="documents.chunk",
+    payload=ChunkDocument,
+    result=ChunkedDocument,
+    timeout_s=900,
+    retry=RetryPolicy(attempts=3, base_s=10),
+)

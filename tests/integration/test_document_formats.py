@@ -12,7 +12,7 @@ from openpyxl import Workbook
 from schemas.errors import DocumentTooLarge, DocumentUnreadable
 from schemas.jobs.documents import ChunkOptions, ConvertOptions
 from tests.support import office_document as made
-from tests.support.document import parse
+from tests.support.document import parse, sample
 from worker.adapters.pebble_document_parser import ParserLimits, PebbleDocumentParser
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -89,6 +89,19 @@ async def test_a_document_becomes_chunks(parser: PebbleDocumentParser, tmp_path:
     assert first["tokens"] + second["tokens"] == content["summary"]["tokens"]
 
 
+async def test_a_converted_document_is_chunked_as_the_document_itself(
+    parser: PebbleDocumentParser, tmp_path: Path
+) -> None:
+    """From its JSON, without being read again."""
+    options = ConvertOptions(outputs=frozenset({"chunks", "json"}), chunking=ChunkOptions(max_tokens=64))
+    parsed = await parse(parser, sample("report.pdf", tmp_path), options=options)
+    converted = written(tmp_path, "report.json", parsed.outputs["json"].read_bytes())
+    again = await parse(parser, converted, options=options)
+    assert (again.format, again.title, again.pages) == ("docling", parsed.title, 3)
+    for output in ("chunks", "json"):
+        assert again.outputs[output].read_text() == parsed.outputs[output].read_text()
+
+
 async def test_html_carries_nothing_that_runs(parser: PebbleDocumentParser, tmp_path: Path) -> None:
     """Whoever wrote the document did not write the page's code."""
     page = (
@@ -105,6 +118,7 @@ async def test_html_carries_nothing_that_runs(parser: PebbleDocumentParser, tmp_
     ("name", "content"),
     [
         ("a.json", "{"),
+        ("b.json", '{"schema_name": "DoclingDocument", "texts": 7}'),
         ("a.csv", 'a,b\n"never closed\n' + "x" * 200_000),
         ("a.webp", b"RIFF\x10\0\0\0WEBPVP8 ...."),
         ("a.eml", b"From: a\nDate: b\nMIME-Version: 1.0\nContent-Type: text/plain; charset=klingon\n\nqa'pla\n"),

@@ -10,7 +10,7 @@ from worker.parser.formats.format import Format
 from worker.parser.formats.mail import read_mail
 from worker.parser.formats.markup import read_asciidoc, read_html, read_jats, read_latex, read_markdown, read_text
 from worker.parser.formats.office import read_docx, read_epub, read_pptx, read_xlsx
-from worker.parser.formats.records import read_csv, read_json
+from worker.parser.formats.records import read_csv, read_docling, read_json
 from worker.parser.formats.sniff import sniff
 from worker.parser.output import write_outputs
 from worker.parser.pdf.reader import read_image, read_pdf, read_webp
@@ -31,6 +31,7 @@ _READERS: dict[Format, Callable[[ParseRequest], Reading]] = {
     Format.LATEX: read_latex,
     Format.CSV: read_csv,
     Format.JSON: read_json,
+    Format.DOCLING: read_docling,
     Format.MAIL: read_mail,
     Format.TEXT: read_text,
     Format.PNG: read_image,

@@ -25,6 +25,8 @@ class ParserLimits:
     """Of any one file that a child writes."""
     max_text_bytes: int = 10 * _MIB
     max_markup_bytes: int = 4 * _MIB
+    max_docling_bytes: int = 50 * _MIB
+    """Of a converted document: its boxes outweigh its words."""
     max_markup_depth: int = 100
     max_quote_depth: int = 12
     """Of Markdown: each level doubles docling's time, 30 of them take half a minute."""

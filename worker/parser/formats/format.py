@@ -20,6 +20,7 @@ class Format(StrEnum):
     LATEX = "latex"
     CSV = "csv"
     JSON = "json"
+    DOCLING = "docling"
     MAIL = "mail"
     TEXT = "text"
     PNG = "png"
@@ -46,6 +47,7 @@ _MEDIA_TYPES = {
     Format.LATEX: "text/x-tex",
     Format.CSV: "text/csv",
     Format.JSON: "application/json",
+    Format.DOCLING: "application/json",
     Format.MAIL: "message/rfc822",
     Format.TEXT: "text/plain",
     Format.PNG: "image/png",

@@ -1,16 +1,17 @@
-"""Readers of records: CSV, and JSON. A list of flat records becomes a table; other JSON stays as it is, as code."""
+"""Readers of CSV and JSON: records become tables, a converted document itself, and other JSON stays as code."""
 
 import csv
 import json
 from collections.abc import Iterable, Iterator
 
 from docling_core.types.doc import CodeLanguageLabel, DoclingDocument, TableCell, TableData
+from pydantic import ValidationError
 
 from schemas.errors import DocumentTooLarge, DocumentUnreadable
 from worker.parser.formats.declarative import stem
 from worker.parser.formats.markup_check import check_text
 from worker.parser.formats.text_decoding import decode
-from worker.parser.reading import Reading
+from worker.parser.reading import Reading, title_of
 from worker.parser.request import ParseRequest
 
 _DELIMITERS = ",;\t|"
@@ -60,6 +61,22 @@ def read_json(request: ParseRequest) -> Reading:
     else:
         document.add_code(json.dumps(content, indent=2, ensure_ascii=False), code_language=CodeLanguageLabel.JSON)
     return Reading(document=document, title="", warnings=warnings)
+
+
+def read_docling(request: ParseRequest) -> Reading:
+    """Read a document that was converted before, from its JSON.
+
+    Raises:
+        DocumentUnreadable: it is not what docling writes.
+        DocumentTooLarge: it is too long.
+    """
+    if request.document.stat().st_size > request.limits.max_docling_bytes:
+        raise DocumentTooLarge(f"the json is over {request.limits.max_docling_bytes} bytes: convert the document anew")
+    try:
+        document = DoclingDocument.model_validate_json(request.document.read_bytes())
+    except ValidationError as error:
+        raise DocumentUnreadable("the json is no docling document: convert the document anew") from error
+    return Reading(document=document, title=title_of(document), pages=len(document.pages))
 
 
 def _delimiter(lines: list[str]) -> str:

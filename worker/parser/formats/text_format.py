@@ -31,7 +31,9 @@ _OF_MAIL = re.compile(
     rb"^(?:from|date|message-id|received|mime-version|return-path|delivered-to):", re.IGNORECASE | re.MULTILINE
 )
 _ENOUGH = 2
-_BY_BEGINNING = {_HTML: Format.HTML, _JATS: Format.JATS}
+# How docling begins the JSON of a document.
+_DOCLING = re.compile(rb'\s*\{\s*"schema_name"\s*:\s*"DoclingDocument"')
+_BY_BEGINNING = {_HTML: Format.HTML, _JATS: Format.JATS, _DOCLING: Format.DOCLING}
 
 
 def text_format(head: bytes, name: str) -> Format:
