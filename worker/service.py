@@ -107,7 +107,7 @@ class Service:
             f"the queue {queue.name} {queue.trouble or 'is not being read'}" for queue in self.queues if not queue.well
         ]
         if not self.watchdog.engine_up:
-            reasons.insert(0, "the queue's server does not answer")
+            reasons.insert(0, "the queue's server does not answer, or does not write")
         if self.heartbeat.state is not WorkerState.RUNNING:
             reasons.insert(0, f"the worker is {self.heartbeat.state}")
         return verdict(reasons)

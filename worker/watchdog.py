@@ -11,6 +11,7 @@ from contextlib import suppress
 
 import structlog
 from redis.asyncio import Redis
+from redis.exceptions import ReadOnlyError
 
 from producers.engine.jobs import answering
 from producers.engine.ready import ready
@@ -26,6 +27,7 @@ _ANSWER_S = 1.0
 # One lost answer is a hiccup of a disk or a network, two are an outage.
 _LOST_AFTER = 2
 _GRACE_S = 0.5
+_PULSE_S = 15
 _UNREAD = "cannot be read, though the server answers"
 _PASSED_OVER = "takes no job, though some are ready and there is room"
 
@@ -51,7 +53,7 @@ class Watchdog:
 
     @property
     def engine_up(self) -> bool:
-        """The server answers."""
+        """The server answers, and writes."""
         return self._lost_at is None
 
     async def run(self) -> None:
@@ -61,7 +63,7 @@ class Watchdog:
             QueueUnread: a new connection was no cure for a queue that brings in no jobs though the server answers.
         """
         while True:
-            self._note(answered=await self._answers())
+            self._note(await self._refusal())
             # While the server is gone there is nothing to mend: a new process would wait as this one does.
             self._ready_since = await self._ready() if self.engine_up else {}
             if self.engine_up:
@@ -69,13 +71,17 @@ class Watchdog:
                     self._look(queue)
             await asyncio.sleep(_LOOK_S)
 
-    async def _answers(self) -> bool:
+    async def _refusal(self) -> str:
+        """Say why the server is of no use; nothing when it is. It is to write, for one that is full answers as well."""
         try:
             async with asyncio.timeout(_ANSWER_S), answering():
-                await self._redis.ping()
-        except (EngineUnavailable, TimeoutError):
-            return False
-        return True
+                await self._redis.set(f"corral:{self._prefix}:pulse", "", ex=_PULSE_S)
+        except EngineUnavailable as error:
+            # One that has become a replica is no outage: over a new connection there may be a primary.
+            return "" if isinstance(error.__cause__, ReadOnlyError) else f"{error.__cause__}"
+        except TimeoutError:
+            return "it does not answer"
+        return ""
 
     async def _ready(self) -> dict[str, float]:
         now, names = time.monotonic(), set[str]()
@@ -84,13 +90,13 @@ class Watchdog:
                 names = await ready(self._redis, self._prefix, [queue.name for queue in self._queues])
         return {name: self._ready_since.get(name, now) for name in names}
 
-    def _note(self, *, answered: bool) -> None:
+    def _note(self, refusal: str) -> None:
         now = time.monotonic()
-        self._unanswered = 0 if answered else self._unanswered + 1
+        self._unanswered = self._unanswered + 1 if refusal else 0
         if self._unanswered == _LOST_AFTER:
             self._lost_at = now
-            log.warning("engine.lost")
-        elif answered and self._lost_at is not None:
+            log.warning("engine.lost", reason=refusal)
+        elif not refusal and self._lost_at is not None:
             log.info("engine.recovered", outage_s=round(now - self._lost_at, 1))
             self._lost_at, self._recovered_at = None, now
 

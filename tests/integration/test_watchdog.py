@@ -94,7 +94,7 @@ async def endless(_delivery: Delivery) -> Outcome:
 
 
 @asynccontextmanager
-async def watched(fleet: Fleet, attempt: Make, *, concurrency: int) -> AsyncIterator[ServedQueue]:
+async def watched(fleet: Fleet, attempt: Make, *, concurrency: int) -> AsyncIterator[tuple[ServedQueue, Watchdog]]:
     """Serve the queue under a watchdog that is soon impatient."""
     options = ConsumerOptions(queue=QUEUE, prefix="bull", name="test", lock_s=10, crashes=3, keep_finished_s=60)
     queue = ServedQueue(options, attempt, partial(connection.patient, fleet.url), concurrency=concurrency)
@@ -103,7 +103,7 @@ async def watched(fleet: Fleet, attempt: Make, *, concurrency: int) -> AsyncIter
         tasks = [asyncio.create_task(queue.run()), asyncio.create_task(watchdog.run())]
         try:
             await until(lambda: queue.well)
-            yield queue
+            yield queue, watchdog
             assert not tasks[1].done()
         finally:
             queue.stop()
@@ -115,7 +115,7 @@ async def watched(fleet: Fleet, attempt: Make, *, concurrency: int) -> AsyncIter
 async def test_a_queue_without_room_is_not_passed_over(fleet: Fleet) -> None:
     """Jobs wait, and as many run as may run here."""
     jobs = [await fleet.add(spec(), Trial()) for _ in range(3)]
-    async with watched(fleet, endless, concurrency=1) as queue:
+    async with watched(fleet, endless, concurrency=1) as (queue, _):
         await passed(2.5 * LIMIT_S)
         assert queue.trouble == ""
         assert queue.status().jobs == jobs[:1]
@@ -124,7 +124,7 @@ async def test_a_queue_without_room_is_not_passed_over(fleet: Fleet) -> None:
 async def test_workers_that_share_a_line_are_not_passed_over(fleet: Fleet) -> None:
     """There is always a job in the line, each has room now and then, and takes what it gets."""
     ended = f"bull:{QUEUE}:completed"
-    async with watched(fleet, done, concurrency=1) as one, watched(fleet, done, concurrency=20) as other:
+    async with watched(fleet, done, concurrency=1) as (one, _), watched(fleet, done, concurrency=20) as (other, _):
         async with asyncio.timeout(2.5 * LIMIT_S + 10):
             begun = asyncio.get_running_loop().time()
             while asyncio.get_running_loop().time() - begun < 2.5 * LIMIT_S:
@@ -132,6 +132,22 @@ async def test_workers_that_share_a_line_are_not_passed_over(fleet: Fleet) -> No
         assert (one.trouble, other.trouble) == ("", "")
         await until(lambda: empty(fleet))
     assert await fleet.redis.zcard(ended) > 100
+
+
+async def test_a_server_that_is_full_is_an_outage(fleet: Fleet) -> None:
+    """It answers, and refuses what a worker has to write: a new process would do no better, so none is asked for."""
+    before = str((await fleet.redis.config_get("maxmemory"))["maxmemory"])
+    async with watched(fleet, done, concurrency=1) as (queue, watchdog):
+        job_id = await fleet.add_raw({}, delay=500)
+        await fleet.redis.config_set("maxmemory", "1mb")
+        try:
+            await until(lambda: not watchdog.engine_up)
+            await passed(2.5 * LIMIT_S)
+            assert queue.trouble == ""
+        finally:
+            await fleet.redis.config_set("maxmemory", before)
+        await fleet.ended(job_id)
+        await until(lambda: watchdog.engine_up)
 
 
 async def empty(fleet: Fleet) -> bool:
