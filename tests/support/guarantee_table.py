@@ -44,7 +44,7 @@ with the same `webhook-id`. A receiver that keeps the ids it has seen does each 
 ## How
 
 1. **The callback is the job's parent** in one flow of the engine. The script that ends the job, or removes it, is the
-   one that makes the callback due: no crash can come between. The API adds both in one transaction.
+   one that makes the callback due: no crash can come between. The API adds both by one script.
 2. **A job that was added plainly** is given its callback by the worker that takes it, before the work, or within
    `CORRAL_RECONCILE_S` (60) by the reconciler, while it waits. Its id follows from the job's. From then on it is as
    one of the API. A job that its producer wanted removed at its end is kept as long as the API's, so that each
