@@ -1,10 +1,11 @@
 -- What came of a callback, and who is next. ARGV[7..]: result, whether it was a probe, whether somebody asked for it,
 -- the wait that the receiver asked for ("" for none), what is written when it is gone, and when it keeps failing,
--- failures until the breaker opens, first and longest wait for a probe, failing time until it is disabled, and for how
--- long a slot is kept. Gives what has changed, and the jobs to promote.
+-- failures until the breaker opens, first and longest wait for a probe, failing time until it is disabled, lease, and
+-- for how long a slot is kept. Gives what has changed, whether those that wait in a worker may go without asking again,
+-- those, and the jobs to promote.
 local result, probe, on_request, asked_s = ARGV[7], ARGV[8] == '1', ARGV[9] == '1', ARGV[10]
 local most_failures, probe_s, longest_s, disable_after_s = tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16])
-local reserved_s, change = tonumber(ARGV[17]), ''
+local lease_s, reserved_s, change = tonumber(ARGV[17]), tonumber(ARGV[18]), ''
 
 local function failed()
   local failures = call('HINCRBY', state, 'failures', 1)
@@ -29,6 +30,9 @@ local function slow_down()
   call('HSET', state, 'not_before', tostring(math.max(number('not_before') or 0, now + wait_s)))
 end
 
+-- How many of the line are looked at for one that can go at once.
+local looked_at = 100
+
 call('ZREM', slots, job)
 if not on_request then
   if result == 'delivered' then
@@ -47,11 +51,18 @@ local open_until, not_before = number('open_until'), number('not_before')
 local shut = call('HEXISTS', disabled, target) == 1 or (open_until and now < open_until) or (not_before and now < not_before)
 local room = math.min(concurrency - call('ZCARD', slots), math.floor(tokens()))
 if open_until then room = math.min(room, 1) end
-if shut or room <= 0 then return {change} end
-local released = call('ZRANGE', line, 0, room - 1)
-for _, id in ipairs(released) do
-  call('ZREM', line, id)
-  call('ZADD', slots, now + reserved_s, id)
+local goes, called, released = not open_until and rate == 0, {}, {}
+if shut or room <= 0 then return {change, 0, called, released} end
+for _, id in ipairs(call('ZRANGE', line, 0, room + looked_at)) do
+  local until_ = tonumber(call('ZSCORE', waiting, id) or 0)
+  -- One that is neither is on its way: its slot would stand empty, and it asks by itself.
+  local found = until_ > now and called or call('ZSCORE', delayed, id) and released
+  if found and #called + #released < room then
+    table.insert(found, id)
+    call('ZREM', line, id)
+    call('ZREM', waiting, id)
+    call('ZADD', slots, now + (found == called and goes and lease_s or reserved_s), id)
+  end
 end
-if #released > 0 then call('EXPIRE', slots, keep_s) end
-return {change, unpack(released)}
+call('EXPIRE', slots, keep_s)
+return {change, goes and 1 or 0, called, released}

@@ -211,7 +211,7 @@ def _sent(notice: Notice, to: Destination, given: Pass, told: CallbackAttempt) -
         refused = told.error.code == CallbackRefused.code
         result = "unknown" if refused or told.status == HTTPStatus.TOO_MANY_REQUESTS else "failed"
     wait_s = told.retry_after_s if told.status in _SLOWING else None
-    return Sent(notice.carrier_id, result, given.probe, notice.on_request, wait_s)
+    return Sent(notice.carrier_id, result, given.probe, notice.on_request, wait_s, told.latency_s)
 
 
 def _status(
