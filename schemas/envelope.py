@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, ValidationError, model_validator
 
-from schemas.errors import PayloadInvalid
+from schemas.errors import EnvelopeUnreadable, PayloadInvalid
 
 KEY = "_corral"
 DEFAULT_TENANT = "default"
@@ -90,7 +90,8 @@ class Envelope(BaseModel):
         """Take a job's data apart, as Corral or anybody else wrote it.
 
         Raises:
-            PayloadInvalid: the data is no JSON object, or its envelope is not one we know.
+            PayloadInvalid: the data is no JSON object.
+            EnvelopeUnreadable: its envelope is not one we know.
         """
         if not isinstance(data, dict):
             raise PayloadInvalid(f"the job's data must be a JSON object, not {type(data).__name__}")
@@ -98,7 +99,7 @@ class Envelope(BaseModel):
         try:
             return cls.model_validate(data.get(KEY, {})), payload
         except ValidationError as error:
-            raise PayloadInvalid(f"{KEY}: {describe(error)}") from error
+            raise EnvelopeUnreadable(f"{KEY}: {describe(error)}") from error
 
 
 def describe(error: ValidationError) -> str:

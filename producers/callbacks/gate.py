@@ -44,6 +44,10 @@ _ASKS_AFTER_S: dict[Reason, float] = {"disabled": 3600.0, "open": 0.05, "throttl
 _PACE_S: dict[Reason, float] = {"disabled": 1.0, "open": 1.0, "throttled": 0.05, "busy": 0.02, "rate": 0.0}
 
 _SCRIPTS = files(__package__)
+# One that is deleted at the same moment must not be left among the disabled.
+_DISABLE = """
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then redis.call('HSETNX', KEYS[2], ARGV[1], ARGV[2]) end
+"""
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,7 @@ class Gate:
         self._promote = Promotion(redis, prefix=prefix, queue=DELIVER.queue)
         shared = (_SCRIPTS / "gate.lua").read_text()
         self._enter: Any = redis.register_script(shared + (_SCRIPTS / "gate_enter.lua").read_text())
+        self._disable: Any = redis.register_script(_DISABLE)
         self._leave: Any = redis.register_script(shared + (_SCRIPTS / "gate_leave.lua").read_text())
 
     async def enter(self, target: Target, job_id: str, at: datetime, *, on_request: bool = False) -> Pass | Parked:
@@ -147,7 +152,7 @@ class Gate:
         """Have nothing sent to a target; what comes is parked."""
         why = Disabled(at=datetime.fromtimestamp(self._clock(), UTC), reason="asked")
         async with answering():
-            await self._redis.hsetnx(self._off(target), target.id, why.model_dump_json())
+            await self._disable([self._endpoints(target), self._off(target)], [target.id, why.model_dump_json()])
 
     async def enable(self, target: Target) -> None:
         """Forget what went wrong, and have what is parked sent, the oldest first."""
@@ -207,10 +212,14 @@ class Gate:
     def _shared(self, target: Target, job_id: str) -> tuple[list[str], list[object]]:
         home, rate = self._home(target), target.rate_per_s or 0
         keys = [home, f"{home}:slots", f"{home}:parked", self._off(target), f"{home}:waiting", self._delayed]
+        keys.append(self._endpoints(target))
         return keys, [self._clock(), target.id, job_id, target.concurrency, rate, _KEEP_S]
 
     def _home(self, target: Target) -> str:
         return f"corral:{self._prefix}:target:{quote(target.tenant, safe='')}:{target.id}"
+
+    def _endpoints(self, target: Target) -> str:
+        return f"corral:{self._prefix}:endpoints:{quote(target.tenant, safe='')}"
 
     def _off(self, target: Target) -> str:
         return f"corral:{self._prefix}:disabled:{quote(target.tenant, safe='')}"

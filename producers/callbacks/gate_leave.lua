@@ -7,6 +7,12 @@ local result, probe, on_request, asked_s = ARGV[7], ARGV[8] == '1', ARGV[9] == '
 local most_failures, probe_s, longest_s, disable_after_s = tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16])
 local lease_s, reserved_s, change = tonumber(ARGV[17]), tonumber(ARGV[18]), ''
 
+-- What is written for an endpoint that is deleted in the meantime nobody would ever take away.
+local function disable(why)
+  if string.sub(target, 1, 3) == 'ep_' and call('HEXISTS', endpoints, target) == 0 then return end
+  if call('HSETNX', disabled, target, why) == 1 then change = 'disabled' end
+end
+
 local function failed()
   local failures = call('HINCRBY', state, 'failures', 1)
   call('HSETNX', state, 'since', tostring(now))
@@ -16,9 +22,7 @@ local function failed()
     call('HSET', state, 'open_until', tostring(now + math.min(longest_s, probe_s * 2 ^ (opened - 1))))
     change = 'opened'
   end
-  if now - number('since') >= disable_after_s and call('HSETNX', disabled, target, ARGV[12]) == 1 then
-    change = 'disabled'
-  end
+  if now - number('since') >= disable_after_s then disable(ARGV[12]) end
 end
 
 local function slow_down()
@@ -40,8 +44,8 @@ if not on_request then
     call('HDEL', state, 'failures', 'since', 'open_until', 'opened', 'throttled', 'not_before')
   elseif result == 'failed' then
     failed()
-  elseif result == 'gone' and call('HSETNX', disabled, target, ARGV[11]) == 1 then
-    change = 'disabled'
+  elseif result == 'gone' then
+    disable(ARGV[11])
   end
   if asked_s ~= '' then slow_down() end
   call('EXPIRE', state, keep_s)

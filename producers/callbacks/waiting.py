@@ -17,7 +17,7 @@ _QUICK_PER_S = 250.0
 PATIENCE_S = 1.0
 # Until it is noticed that another process has freed a slot for one that waits here.
 _LOOK_S = 0.02
-_KNOWN_TARGETS = 1_000
+KNOWN_TARGETS = 1_000
 
 # Of those that wait, gives the ones that have a slot.
 Look = Callable[[list[str]], Awaitable[list[str]]]
@@ -37,7 +37,7 @@ class Waiting:
         """Remember for how long the newest callback had its slot."""
         self._took_s[target] = took_s
         self._took_s.move_to_end(target)
-        if len(self._took_s) > _KNOWN_TARGETS:
+        if len(self._took_s) > KNOWN_TARGETS:
             self._took_s.popitem(last=False)
 
     def is_quick(self, target: str, slots: int) -> bool:

@@ -1,7 +1,5 @@
 """The gate: limits, the breaker and the line of what waits, by a clock that the test turns."""
 
-import asyncio
-import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import cast
@@ -13,8 +11,6 @@ from redis.asyncio import Redis
 
 from producers.callbacks.endpoint_records import EndpointRecords
 from producers.callbacks.gate import Breaker, Gate, Parked, Pass, Result, Sent, Target
-from producers.callbacks.waiting import PATIENCE_S
-from tests.support.until import until
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 TARGET = Target("acme", "ep_1", concurrency=2)
@@ -39,8 +35,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def gate(redis: Redis, clock: Clock) -> Gate:
-    """A gate whose breaker opens after three failures."""
+async def gate(redis: Redis, clock: Clock) -> Gate:
+    """A gate whose breaker opens after three failures, and an endpoint."""
+    await redis.hset("corral:bull:endpoints:acme", TARGET.id, "{}")
     return Gate(redis, prefix="bull", breaker=RULE, clock=clock)
 
 
@@ -83,53 +80,6 @@ async def test_a_free_slot_is_the_oldest_ones(gate: Gate, redis: Redis) -> None:
     assert await redis.zrange("bull:callbacks:delayed", 0, -1) == ["new", "old"]
     assert await why(gate, "comes in between") == "busy"
     assert await gate.enter(TARGET, "oldest", AT) == Pass(probe=False)
-
-
-async def test_who_waits_in_a_worker_is_called_in_the_order_of_age(gate: Gate) -> None:
-    """It has the slot at once, and is parked no more."""
-    for name in ("a", "b"):
-        await gate.enter(TARGET, name, AT)
-    waiting = [
-        asyncio.create_task(gate.enter(TARGET, name, AT + timedelta(minutes=at))) for name, at in (("y", 2), ("x", 1))
-    ]
-    await until(lambda: parked(gate, 2))
-    await gate.leave(TARGET, Sent("a", "delivered", probe=False))
-    assert await waiting[1] == Pass(probe=False)
-    assert not waiting[0].done()
-    await gate.leave(TARGET, Sent("x", "delivered", probe=False))
-    assert await waiting[0] == Pass(probe=False)
-    assert await parked(gate, 0)
-
-
-async def test_who_waits_in_a_worker_is_called_by_another_worker_too(gate: Gate, redis: Redis, clock: Clock) -> None:
-    """Whoever frees the slot has no wire to it, but it looks itself."""
-    elsewhere = Gate(redis, prefix="bull", breaker=RULE, clock=clock)
-    for name in ("a", "b"):
-        await elsewhere.enter(TARGET, name, AT)
-    waiting = asyncio.create_task(gate.enter(TARGET, "c", AT))
-    await until(lambda: parked(gate, 1))
-    await elsewhere.leave(TARGET, Sent("a", "delivered", probe=False))
-    assert await waiting == Pass(probe=False)
-
-
-async def test_who_waits_in_vain_is_parked_and_so_are_those_that_follow(gate: Gate) -> None:
-    """For a target that is slow nobody waits: places in a worker are worth more."""
-    for name in ("a", "b"):
-        await gate.enter(TARGET, name, AT)
-    assert await why(gate, "c") == "busy"
-    begun = time.monotonic()
-    assert await why(gate, "d") == "busy"
-    assert time.monotonic() - begun < PATIENCE_S / 2
-    await gate.leave(TARGET, Sent("a", "delivered", probe=False, took_s=0.001))
-    await gate.enter(TARGET, "a", AT)
-    waiting = asyncio.create_task(gate.enter(TARGET, "e", AT))
-    await gate.leave(TARGET, Sent("b", "delivered", probe=False, took_s=0.001))
-    assert await waiting == Pass(probe=False), "it is quick again"
-
-
-async def parked(gate: Gate, count: int) -> bool:
-    """Tell whether so many wait."""
-    return (await gate.health(TARGET)).parked == count
 
 
 async def test_no_more_a_second_than_the_target_may_have(gate: Gate, clock: Clock) -> None:
@@ -227,6 +177,14 @@ async def test_gone_disables_at_once(gate: Gate, redis: Redis) -> None:
     assert await sent(gate, "gone") == "disabled"
     assert await why(gate) == "disabled"
     assert (await EndpointRecords(redis, "bull").disabled("acme"))["ep_1"].reason == "gone"
+
+
+async def test_an_endpoint_that_was_deleted_is_not_disabled(gate: Gate, redis: Redis) -> None:
+    """Its owner deletes it while the worker has its answer in hand: nothing of it stays."""
+    await redis.delete("corral:bull:endpoints:acme")
+    assert await sent(gate, "gone") == ""
+    await gate.disable(TARGET)
+    assert await EndpointRecords(redis, "bull").disabled("acme") == {}
 
 
 async def test_what_somebody_asks_for_is_sent_and_teaches_nothing(gate: Gate) -> None:

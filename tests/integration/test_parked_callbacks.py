@@ -104,6 +104,9 @@ async def test_410_disables_the_endpoint_and_the_callback_waits(scene: Scene) ->
             status = await scene.desk.endpoints.get(ACME, target.id)
             assert status.disabled is not None
             assert (status.disabled.reason, len(scene.receiver.requests)) == ("gone", 1)
+            # By this code `corral_callbacks_total` tells of it, once for each time.
+            codes = [(await scene.fleet.job(one)).status.error for one in added]
+            assert sorted(error.code for error in codes if error) == ["callback_parked", "endpoint_disabled"]
             await scene.desk.gate.enable(target)
             await until(lambda: len(scene.receiver.requests) == 2)
     (told,) = [line for line in logs if line["event"] == "endpoint.disabled"]
