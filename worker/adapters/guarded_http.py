@@ -137,6 +137,8 @@ async def _excerpt(answer: httpcore.Response) -> str:
                 size_bytes += len(chunk)
                 if size_bytes > _ANSWER_LIMIT_BYTES:
                     break
+    if not kept:
+        return ""
     text = "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in kept.decode(errors="replace"))
     return hide(None, "", text)
 
