@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, ValidationError, model_validator
 
-from schemas.errors import EnvelopeUnreadable, PayloadInvalid
+from schemas.errors import PayloadInvalid
 
 KEY = "_corral"
 DEFAULT_TENANT = "default"
@@ -22,6 +22,15 @@ OutcomeType = Literal["job.completed", "job.failed", "job.cancelled"]
 InterimType = Literal["job.started", "job.progress"]
 EventType = OutcomeType | InterimType
 OUTCOMES: tuple[EventType, ...] = ("job.completed", "job.failed", "job.cancelled")
+
+
+class EnvelopeUnreadable(PayloadInvalid):
+    """What stands beside the payload, ``_corral``, is not what we know, so nobody is told of the job's end.
+
+    Remedy: correct the fields that the message names; who adds jobs by the API cannot come here.
+    """
+
+    code = "envelope_unreadable"
 
 
 def _without_user(url: HttpUrl) -> HttpUrl:

@@ -129,15 +129,6 @@ class PayloadInvalid(Permanent):
     code = "payload_invalid"
 
 
-class EnvelopeUnreadable(PayloadInvalid):
-    """What stands beside the payload, ``_corral``, is not what we know, so nobody is told of the job's end.
-
-    Remedy: correct the fields that the message names; who adds jobs by the API cannot come here.
-    """
-
-    code = "envelope_unreadable"
-
-
 class UnknownKind(Permanent):
     """The queue has no handler of that name. Remedy: use one of the names in the message."""
 

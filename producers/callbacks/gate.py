@@ -197,9 +197,11 @@ class Gate:
     async def _told(self, target: Target, job_id: str, learnt: list[object], limits: list[float]) -> Change:
         keys, shared = self._shared(target, job_id)
         async with answering():
-            change, goes, called, released = await self._leave(keys, [*shared, *learnt, *limits, _LEASE_S, _RESERVED_S])
+            change, word, called, released = await self._leave(keys, [*shared, *learnt, *limits, _LEASE_S, _RESERVED_S])
+            if word == "shut":
+                self._waiting.dismiss(self._home(target))
             for one in called:
-                self._waiting.call(self._home(target), one, goes=bool(goes))
+                self._waiting.call(self._home(target), one, goes=word == "go")
             await self._promote(released)
         return cast("Change", change)
 

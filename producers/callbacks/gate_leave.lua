@@ -1,8 +1,8 @@
 -- What came of a callback, and who is next. ARGV[7..]: result, whether it was a probe, whether somebody asked for it,
 -- the wait that the receiver asked for ("" for none), what is written when it is gone, and when it keeps failing,
 -- failures until the breaker opens, first and longest wait for a probe, failing time until it is disabled, lease, and
--- for how long a slot is kept. Gives what has changed, whether those that wait in a worker may go without asking again,
--- those, and the jobs to promote.
+-- for how long a slot is kept. Gives what has changed, what those that wait in a worker are told ('go': they may without
+-- asking again, 'ask', or 'shut': all of them ask), who of them has a slot now, and the jobs to promote.
 local result, probe, on_request, asked_s = ARGV[7], ARGV[8] == '1', ARGV[9] == '1', ARGV[10]
 local most_failures, probe_s, longest_s, disable_after_s = tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16])
 local lease_s, reserved_s, change = tonumber(ARGV[17]), tonumber(ARGV[18]), ''
@@ -55,8 +55,9 @@ local open_until, not_before = number('open_until'), number('not_before')
 local shut = call('HEXISTS', disabled, target) == 1 or (open_until and now < open_until) or (not_before and now < not_before)
 local room = math.min(concurrency - call('ZCARD', slots), math.floor(tokens()))
 if open_until then room = math.min(room, 1) end
-local goes, called, released = not open_until and rate == 0, {}, {}
-if shut or room <= 0 then return {change, 0, called, released} end
+local word, called, released = (open_until or rate > 0) and 'ask' or 'go', {}, {}
+if shut then return {change, 'shut', called, released} end
+if room <= 0 then return {change, word, called, released} end
 for _, id in ipairs(call('ZRANGE', line, 0, room + looked_at)) do
   local until_ = tonumber(call('ZSCORE', waiting, id) or 0)
   -- One that is neither is on its way: its slot would stand empty, and it asks by itself.
@@ -65,8 +66,8 @@ for _, id in ipairs(call('ZRANGE', line, 0, room + looked_at)) do
     table.insert(found, id)
     call('ZREM', line, id)
     call('ZREM', waiting, id)
-    call('ZADD', slots, now + (found == called and goes and lease_s or reserved_s), id)
+    call('ZADD', slots, now + (found == called and word == 'go' and lease_s or reserved_s), id)
   end
 end
 call('EXPIRE', slots, keep_s)
-return {change, goes and 1 or 0, called, released}
+return {change, word, called, released}

@@ -14,7 +14,7 @@ from schemas.errors import EngineUnavailable
 # Who waits has a place in the worker, which others may need. So nobody waits for a target that serves fewer a second
 # than a worker parks.
 _QUICK_PER_S = 250.0
-PATIENCE_S = 1.0
+PATIENCE_S = 0.5
 # Until it is noticed that another process has freed a slot for one that waits here.
 _LOOK_S = 0.02
 KNOWN_TARGETS = 1_000
@@ -62,13 +62,18 @@ class Waiting:
             self.learn(target, self._patience_s / share)
             return False
         finally:
-            del here[job_id]
+            here.pop(job_id, None)
 
     def call(self, target: str, job_id: str, *, goes: bool) -> None:
         """Tell a job, if it waits here, that there is a slot for it; whether it ``goes`` without asking again."""
-        called = self._waiting[target].get(job_id)
+        called = self._waiting.get(target, {}).get(job_id)
         if called is not None and not called.done():
             called.set_result(goes)
+
+    def dismiss(self, target: str) -> None:
+        """Have all that wait here for a target ask again: it takes nothing now."""
+        for job_id in self._waiting.get(target, {}):
+            self.call(target, job_id, goes=False)
 
     async def _look(self, target: str, look: Look) -> None:
         here = self._waiting[target]

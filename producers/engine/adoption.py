@@ -22,8 +22,7 @@ from producers.engine.jobs import answering
 from producers.engine.new_job import Keep, NewJob, options
 from producers.engine.notice import notice, plain_callback_id
 from schemas import job_id as ids
-from schemas.envelope import KEY, Envelope
-from schemas.errors import EnvelopeUnreadable
+from schemas.envelope import KEY, Envelope, EnvelopeUnreadable
 from schemas.jobs.callbacks import DELIVER
 
 log = structlog.get_logger()

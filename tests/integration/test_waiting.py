@@ -68,6 +68,33 @@ async def parked(gate: Gate, count: int) -> bool:
     return (await gate.health(TARGET)).parked == count
 
 
+async def test_who_waits_is_sent_on_when_the_target_takes_nothing_more(gate: Gate) -> None:
+    """At once: places in a worker are for those that can be sent."""
+    for name in ("a", "b"):
+        await gate.enter(TARGET, name, AT)
+    waiting = [asyncio.create_task(gate.enter(TARGET, name, AT)) for name in ("c", "d")]
+    await until(lambda: parked(gate, 2))
+    begun = time.monotonic()
+    await gate.leave(TARGET, Sent("a", "unknown", probe=False, wait_s=60.0))
+    found = await asyncio.gather(*waiting)
+    assert [one.reason for one in found if isinstance(one, Parked)] == ["throttled", "throttled"]
+    assert time.monotonic() - begun < PATIENCE_S / 2
+
+
+async def test_with_a_limit_of_rate_who_is_called_takes_a_token(gate: Gate) -> None:
+    """It asks again, so that the limit counts it."""
+    limited = Target("acme", "ep_1", concurrency=1, rate_per_s=2.0)
+    await gate.enter(limited, "a", AT)
+    waiting = asyncio.create_task(gate.enter(limited, "b", AT))
+    await until(lambda: parked(gate, 1))
+    await gate.leave(limited, Sent("a", "delivered", probe=False))
+    assert await waiting == Pass(probe=False)
+    await gate.leave(limited, Sent("b", "delivered", probe=False))
+    found = await gate.enter(limited, "c", AT)
+    assert isinstance(found, Parked)
+    assert found.reason == "rate"
+
+
 async def test_of_targets_the_newest_are_known() -> None:
     """What is learnt of them does not grow for ever."""
     waiting = Waiting()
