@@ -40,7 +40,7 @@ _WARM_UP = 0.1
 _FACTOR = 120.0
 _DOWN_S = 600.0 / _FACTOR
 _PER_S = 50.0
-_WITHIN_S = 90.0
+_WITHIN_S = 600.0
 Sample = tuple[str, str, str, float, str]
 
 

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from producers.client import Corral
 from schemas.callback_attempt import CallbackFilter, CallbackPage, CallbackRecord
-from schemas.endpoint import EndpointRequest, EndpointSecret, EndpointStatus, NewEndpoint
+from schemas.endpoint import EndpointChange, EndpointRequest, EndpointSecret, EndpointStatus, NewEndpoint
 
 
 class Receivers:
@@ -28,6 +28,11 @@ class Receivers:
     async def endpoint(self, endpoint_id: str) -> EndpointStatus:
         """Give one endpoint, with how it goes."""
         return EndpointStatus.model_validate(await self._corral.request("GET", _endpoint(endpoint_id)))
+
+    async def change(self, endpoint_id: str, change: EndpointChange) -> EndpointStatus:
+        """Change what is set in ``change``, and give the endpoint as it is then."""
+        body = change.model_dump(mode="json", exclude_unset=True)
+        return EndpointStatus.model_validate(await self._corral.request("PATCH", _endpoint(endpoint_id), json=body))
 
     async def remove(self, endpoint_id: str) -> None:
         """Delete an endpoint."""

@@ -6,6 +6,7 @@
 A view and never a way to deliver: what nobody fetched in time is gone here, and was sent all the same.
 """
 
+import time
 from contextlib import suppress
 from typing import cast
 
@@ -16,6 +17,9 @@ from schemas.errors import EngineUnavailable
 from schemas.sent_callback import SentCallback
 
 LISTENING_TTL_S = 15
+# For so long a worker may not have noticed that somebody listens.
+UNHEARD_S = 0.2
+_TENANTS = 1_000
 # A body has 20 kB at the most, so this is 4 MB for each tenant that listens.
 KEEP = 200
 _KEEP_S = 60
@@ -30,12 +34,16 @@ class Listening:
         """Read and write through ``redis``, which the caller closes."""
         self._redis = redis
         self._home = f"corral:{prefix}"
+        self._nobody_until: dict[str, float] = {}
 
     async def tell(self, tenant: str, sent: SentCallback) -> None:
-        """Keep a callback for those who listen; without one this is one look, and it never fails."""
+        """Keep a callback for those who listen; without one this is a look now and then, and it never fails."""
+        if time.monotonic() < self._nobody_until.get(tenant, 0.0):
+            return
         with suppress(EngineUnavailable):
             async with answering():
                 if not await self._redis.exists(self._listening(tenant)):
+                    self._remember(tenant)
                     return
                 pipe = self._redis.pipeline(transaction=True)
                 pipe.xadd(self._sent(tenant), {_FIELD: sent.model_dump_json()}, maxlen=KEEP, approximate=False)
@@ -43,7 +51,7 @@ class Listening:
                 await pipe.execute()
 
     async def begin(self, tenant: str) -> str:
-        """Listen from now on, for as long as ``since`` is called; give the place to go on from.
+        """Listen, for as long as ``since`` is called; give the place to go on from. All is heard ``UNHEARD_S`` later.
 
         Raises:
             EngineUnavailable: the server does not answer.
@@ -65,6 +73,11 @@ class Listening:
         async with answering():
             _, entries = await pipe.execute()
         return [(place, SentCallback.model_validate_json(fields[_FIELD])) for place, fields in entries]
+
+    def _remember(self, tenant: str) -> None:
+        if len(self._nobody_until) >= _TENANTS:
+            self._nobody_until.clear()
+        self._nobody_until[tenant] = time.monotonic() + UNHEARD_S
 
     def _listening(self, tenant: str) -> str:
         return f"{self._home}:listening:{tenant}"

@@ -20,6 +20,15 @@ class CallbackParked(Retryable):
     code = "callback_parked"
 
 
+class EndpointDisabled(CallbackParked):
+    """By this attempt its endpoint was disabled: it answered 410, or has failed for days. Remedy: mend and enable it.
+
+    The callback waits like all that follow; the metric ``corral_callbacks_total`` tells operators by this code.
+    """
+
+    code = "endpoint_disabled"
+
+
 class CallbackAttempt(BaseModel):
     """One POST, as it went."""
 
@@ -50,7 +59,7 @@ class CallbackStatus(BaseModel):
     event: str
     event_at: datetime
     endpoint: str = Field(description="The endpoint's id; of a plain address, the id of its origin.")
-    url: str
+    url: str = Field(default="", description="Empty when it was refused because there is no such endpoint.")
     attempts: int = Field(default=0, ge=0)
     status: int | None = Field(default=None, description="The receiver's newest HTTP status.")
     error: JobError | None = Field(default=None, description="Why it has not been delivered.")

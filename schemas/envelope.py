@@ -24,6 +24,15 @@ EventType = OutcomeType | InterimType
 OUTCOMES: tuple[EventType, ...] = ("job.completed", "job.failed", "job.cancelled")
 
 
+class EnvelopeUnreadable(PayloadInvalid):
+    """What stands beside the payload, ``_corral``, is not what we know, so nobody is told of the job's end.
+
+    Remedy: correct the fields that the message names; who adds jobs by the API cannot come here.
+    """
+
+    code = "envelope_unreadable"
+
+
 def _without_user(url: HttpUrl) -> HttpUrl:
     if url.username is not None or url.password is not None:
         raise ValueError("an address must hold no user name and no password")
@@ -90,7 +99,8 @@ class Envelope(BaseModel):
         """Take a job's data apart, as Corral or anybody else wrote it.
 
         Raises:
-            PayloadInvalid: the data is no JSON object, or its envelope is not one we know.
+            PayloadInvalid: the data is no JSON object.
+            EnvelopeUnreadable: its envelope is not one we know.
         """
         if not isinstance(data, dict):
             raise PayloadInvalid(f"the job's data must be a JSON object, not {type(data).__name__}")
@@ -98,7 +108,7 @@ class Envelope(BaseModel):
         try:
             return cls.model_validate(payload.pop(KEY, {})), payload
         except ValidationError as error:
-            raise PayloadInvalid(f"{KEY}: {describe(error)}") from error
+            raise EnvelopeUnreadable(f"{KEY}: {describe(error)}") from error
 
 
 def describe(error: ValidationError) -> str:

@@ -34,11 +34,12 @@ async def callback_sender(settings: WorkerSettings) -> AsyncIterator[CallbackSen
         Misconfigured: the secret is missing or no secret, or a sealing key is no key.
     """
     from worker.adapters.endpoint_callback_sender import Desk, EndpointCallbackSender, signing_keys  # noqa: PLC0415 - see above
-    from worker.adapters.guarded_http import HttpPost, guarded_client  # noqa: PLC0415 - see above
+    from worker.adapters.guarded_http import HttpPost  # noqa: PLC0415 - see above
+    from worker.guarded_client import GuardedClient  # noqa: PLC0415 - see above
 
     keys = signing_keys(settings.callback_secret)
     async with (
-        guarded_client(allow_loopback=settings.allow_loopback) as client,
+        GuardedClient(allow_loopback=settings.allow_loopback) as client,
         connection.patient(settings.redis_url) as redis,
     ):
         yield EndpointCallbackSender(HttpPost(client), keys, Desk.of(settings, redis))
@@ -47,9 +48,10 @@ async def callback_sender(settings: WorkerSettings) -> AsyncIterator[CallbackSen
 @asynccontextmanager
 async def source_fetcher(settings: DocumentSettings) -> AsyncIterator[SourceFetcher]:
     """Open the fetcher of documents that lie elsewhere."""
-    from worker.adapters.guarded_http import HttpSourceFetcher, guarded_client  # noqa: PLC0415 - see above
+    from worker.adapters.guarded_http import HttpSourceFetcher  # noqa: PLC0415 - see above
+    from worker.guarded_client import GuardedClient  # noqa: PLC0415 - see above
 
-    async with guarded_client(allow_loopback=settings.allow_loopback) as client:
+    async with GuardedClient(allow_loopback=settings.allow_loopback) as client:
         yield HttpSourceFetcher(client, limit_bytes=settings.source_limit_bytes)
 
 

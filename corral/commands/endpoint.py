@@ -1,12 +1,16 @@
 """``corral endpoint``: receivers of callbacks that a tenant registers."""
 
+from typing import Any, TypeVar
+
 import click
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from corral.commands.connection import call, explained, of_the_api
 from producers.endpoint_client import Receivers
-from schemas.endpoint import EndpointRequest, EndpointStatus
+from schemas.endpoint import EndpointChange, EndpointRequest, EndpointStatus
 from schemas.envelope import describe
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 @click.group()
@@ -26,10 +30,7 @@ def add(
 ) -> None:
     """Register URL. What it prints verifies its callbacks; a secret is shown this once."""
     given = {"url": url, "description": description, "signature": "ed25519" if public_key else "hmac-sha256"}
-    try:
-        request = EndpointRequest.model_validate(given | ({"events": events} if events else {}))
-    except ValidationError as error:
-        raise click.UsageError(describe(error)) from error
+    request = _checked(EndpointRequest, given | ({"events": events} if events else {}))
     new = call(api_url, token, lambda corral: Receivers(corral).add(request))
     click.echo(f"{new.id}  {new.secret or new.public_key}")
 
@@ -50,6 +51,26 @@ def list_(api_url: str, token: str | None) -> None:
 def show(endpoint_id: str, api_url: str, token: str | None) -> None:
     """Print an endpoint and how it goes, as JSON."""
     click.echo(call(api_url, token, lambda corral: Receivers(corral).endpoint(endpoint_id)).model_dump_json(indent=2))
+
+
+@endpoint.command()
+@click.argument("endpoint_id")
+@click.option("--url", help="Where its callbacks go from now on.")
+@click.option("--event", "events", multiple=True, metavar="TYPE", help="Only these from now on. May be repeated.")
+@click.option("--description", help="For people.")
+@click.option("--concurrency", type=int, help="How many callbacks it gets at once.")
+@click.option("--rate", "rate_per_s", type=float, help="How many callbacks it gets a second; 0 for no limit.")
+@of_the_api
+@explained
+def change(endpoint_id: str, api_url: str, token: str | None, **wanted: Any) -> None:  # noqa: ANN401 - the options
+    """Change what the options name, and print the endpoint; the rest stays."""
+    given = {name: value for name, value in wanted.items() if value not in {None, ()}}
+    if not given:
+        raise click.UsageError("name what is to change: see --help")
+    if given.get("rate_per_s") == 0:
+        given["rate_per_s"] = None
+    change = _checked(EndpointChange, given)
+    click.echo(_line(call(api_url, token, lambda corral: Receivers(corral).change(endpoint_id, change))))
 
 
 @endpoint.command()
@@ -105,6 +126,13 @@ def remove(endpoint_id: str, api_url: str, token: str | None) -> None:
 def reseal(api_url: str, token: str | None) -> None:
     """Encrypt every tenant's secrets under the first of CORRAL_SEALING_KEYS, as the operator."""
     click.echo(f"{call(api_url, token, lambda corral: Receivers(corral).reseal())} secrets are sealed anew")
+
+
+def _checked(model: type[Model], given: dict[str, object]) -> Model:
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise click.UsageError(describe(error)) from error
 
 
 def _line(found: EndpointStatus) -> str:

@@ -1,6 +1,7 @@
--- May this callback be sent? ARGV[7..]: its event's time, lease, whether somebody asked for it.
+-- May this callback be sent? ARGV[7..]: its event's time, lease, whether somebody asked for it, for how long its worker
+-- waits where a slot is all that it lacks.
 -- Gives why not ("" for yes), for how long, and its place in the line, or 1 when it is a probe.
-local at, lease_s, on_request = ARGV[7], tonumber(ARGV[8]), ARGV[9] == '1'
+local at, lease_s, on_request, wait_s = ARGV[7], tonumber(ARGV[8]), ARGV[9] == '1', tonumber(ARGV[10])
 local open_until, not_before = number('open_until'), number('not_before')
 local why, wait = '', 0
 
@@ -16,10 +17,15 @@ elseif tokens() < 1 then
   why, wait = 'rate', (1 - tokens()) / rate
 end
 
+call('ZREM', waiting, job)
 if why ~= '' then
   call('ZREM', slots, job)
   call('ZADD', line, at, job)
   call('EXPIRE', line, keep_s)
+  if why == 'busy' and wait_s > 0 then
+    call('ZADD', waiting, now + wait_s, job)
+    call('EXPIRE', waiting, keep_s)
+  end
   return {why, tostring(wait), call('ZRANK', line, job)}
 end
 

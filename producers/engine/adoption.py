@@ -13,6 +13,7 @@ What would be removed as it ends is kept as long as ours are, for each try tells
 import json
 from dataclasses import dataclass
 
+import structlog
 from bullmq import Job, Queue
 from redis.asyncio import Redis
 
@@ -21,9 +22,10 @@ from producers.engine.jobs import answering
 from producers.engine.new_job import Keep, NewJob, options
 from producers.engine.notice import notice, plain_callback_id
 from schemas import job_id as ids
-from schemas.envelope import KEY, Envelope
-from schemas.errors import PayloadInvalid
+from schemas.envelope import KEY, Envelope, EnvelopeUnreadable
 from schemas.jobs.callbacks import DELIVER
+
+log = structlog.get_logger()
 
 # The field of a job's hash that names its callback where that is not the job's parent.
 CALLBACK_FIELD = "corralCallback"
@@ -112,12 +114,17 @@ class Adoption:
             await pipe.execute()
 
     def _callback(self, queue: str, job: Plain) -> NewJob | None:
+        job_id = ids.public(queue, job.id)
         try:
             envelope, _ = Envelope.unwrap(job.data)
-        except PayloadInvalid:
-            # The job fails with that, and whom to tell is what nobody can read.
-            return None
-        job_id = ids.public(queue, job.id)
-        # A callback that was there and is gone comes back under its name.
-        had = job.parent_key.removeprefix(self._home) if job.parent_key and self.is_callback(job.parent_key) else None
-        return notice(job_id, kind_of(queue, job.name), envelope, notice_id=had or plain_callback_id(job_id))
+        except EnvelopeUnreadable as error:
+            reason = str(error)
+        else:
+            # A callback that was there and is gone comes back under its name.
+            had = (
+                job.parent_key.removeprefix(self._home) if self.is_callback(job.parent_key) and job.parent_key else None
+            )
+            return notice(job_id, kind_of(queue, job.name), envelope, notice_id=had or plain_callback_id(job_id))
+        # The job fails with that, and whom to tell is what nobody can read.
+        log.error("callback.unreadable", job_id=job_id, reason=reason)
+        return None

@@ -1,22 +1,27 @@
-"""Has delayed jobs of a queue taken now, before their time."""
+"""Has delayed jobs of a queue taken now, before their time and before all that wait."""
 
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Sequence
+from typing import Any
 
 from bullmq import Queue
 from redis.asyncio import Redis
 
+# The engine's script puts a job at the back of the line, where jobs that were added come in. The front
+# is where the engine puts a job with the option ``lifo``.
+_BACK, _FRONT = '"LPUSH", isPausedOrMaxed', '"RPUSH", isPausedOrMaxed'
+
 
 class Promotion:
-    """Promotes by the engine's own script, which is loaded once."""
+    """Promotes by the engine's own script, but to the front; it is loaded once."""
 
     def __init__(self, redis: Redis, *, prefix: str, queue: str) -> None:
         """Speak through ``redis``, which the caller closes."""
         self._scripts = Queue(queue, {"connection": redis, "prefix": prefix}).backend.scripts
+        text = self._scripts.commands["promote"].script
+        self._promote: Any = redis.register_script(text.replace(_BACK, _FRONT))
 
-    async def __call__(self, engine_ids: Iterable[str]) -> None:
+    async def __call__(self, engine_ids: Sequence[str]) -> None:
         """Have these jobs taken next, in this order; one that is not delayed, or gone, stays as it is."""
-        for engine_id in engine_ids:
-            # The package's class for a script that says no: the job is not delayed (any more).
-            with suppress(TypeError):
-                await self._scripts.promote(engine_id)
+        for engine_id in reversed(engine_ids):
+            keys, args = self._scripts.promoteArgs(engine_id)
+            await self._promote(keys=keys, args=args)

@@ -45,6 +45,30 @@ def test_a_callback_is_shown_and_sent_again(stack: Stack, receiver: Receiver) ->
     assert corral(stack, "endpoint", "remove", endpoint_id).exit_code == 0
 
 
+def test_an_endpoint_is_changed(stack: Stack) -> None:
+    """What the options name; the rest stays."""
+    endpoint_id = corral(
+        stack, "endpoint", "add", "http://localhost:1/a", "--description", "of the web tier"
+    ).output.split()[0]
+
+    def shown() -> dict[str, object]:
+        found: dict[str, object] = json.loads(corral(stack, "endpoint", "show", endpoint_id).output)
+        return {name: found[name] for name in ("url", "events", "description", "concurrency", "rate_per_s")}
+
+    before = shown()
+    changed = corral(stack, "endpoint", "change", endpoint_id, "--url", "http://localhost:1/b", "--event", "job.failed")
+    assert changed.output.split() == [endpoint_id, "enabled", "http://localhost:1/b", "job.failed"]
+    assert shown() == before | {"url": "http://localhost:1/b", "events": ["job.failed"]}
+    assert corral(stack, "endpoint", "change", endpoint_id, "--rate", "2.5", "--concurrency", "3").exit_code == 0
+    assert shown()["rate_per_s"] == 2.5
+    assert corral(stack, "endpoint", "change", endpoint_id, "--rate", "0", "--description", "").exit_code == 0
+    assert (shown()["rate_per_s"], shown()["concurrency"], shown()["description"]) == (None, 3, "")
+    nothing = corral(stack, "endpoint", "change", endpoint_id)
+    assert (nothing.exit_code, "name what is to change" in nothing.output) == (2, True)
+    assert "concurrency: " in corral(stack, "endpoint", "change", endpoint_id, "--concurrency", "0").output
+    assert corral(stack, "endpoint", "remove", endpoint_id).exit_code == 0
+
+
 def test_what_is_wrong_is_said_in_one_line(stack: Stack) -> None:
     """Before the API is asked, or by its code."""
     unclear = corral(stack, "endpoint", "add", "ftp://example.com")

@@ -18,11 +18,10 @@ from schemas.envelope import Callback
 from schemas.job_spec import Catalogue
 from tests.conftest import serving
 from tests.support.callback import CALLBACKS, PINGS, SECRET, tell
-from tests.support.callback_sender import SEALING_KEY, callback_sender, desk_of
+from tests.support.callback_sender import SEALING_KEY, callback_sender, desk_of, job_reader
 from tests.support.fleet import Fleet, entry, spec, succeed
 from tests.support.http_receiver import Answer, HttpReceiver, receiving
 from tests.support.until import until
-from worker.adapters.engine_job_reader import EngineJobReader
 from worker.ports import CallbackSender, JobReader
 
 SPECS: Catalogue = {spec().kind: spec()}
@@ -72,7 +71,10 @@ async def scene(fleet: Fleet, api_settings: ApiSettings) -> AsyncIterator[Scene]
         serving(app, token="a" * 32) as api,
         callback_sender(fleet, SECRET) as sender,
     ):
-        ports: dict[type, object] = {CallbackSender: sender, JobReader: EngineJobReader(fleet.engine)}
+        ports: dict[type, object] = {
+            CallbackSender: sender,
+            JobReader: job_reader(fleet),
+        }
         yield Scene(fleet, api, receiver, desk.endpoints, ports)
 
 

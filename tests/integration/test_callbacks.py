@@ -19,12 +19,11 @@ from schemas.errors import Permanent
 from schemas.job_spec import RetrySchedule
 from schemas.job_status import JobState
 from schemas.jobs.callbacks import DELIVER, DeliverCallback
-from tests.support.callback_sender import callback_sender
+from tests.support.callback_sender import callback_sender, job_reader
 from tests.support.fleet import QUEUE, Fleet, Seen, Trial, entry, raising, spec, succeed
 from tests.support.http_receiver import Answer, HttpReceiver
 from tests.support.node import FOLDER, needs_node
 from tests.support.until import until
-from worker.adapters.engine_job_reader import EngineJobReader
 from worker.handlers.callbacks.deliver import PORTS
 from worker.handlers.callbacks.deliver import handle as deliver
 from worker.ports import CallbackSender, JobReader
@@ -41,7 +40,7 @@ CALLBACKS = Entry(SOON, deliver, frozenset(PORTS))
 async def ports(fleet: Fleet) -> AsyncIterator[dict[type, object]]:
     """What the handler needs, as the product opens it."""
     async with callback_sender(fleet, f"{SECRET} {PRIVATE.text}") as sender:
-        yield {CallbackSender: sender, JobReader: EngineJobReader(fleet.engine)}
+        yield {CallbackSender: sender, JobReader: job_reader(fleet)}
 
 
 async def add(fleet: Fleet, receiver: HttpReceiver, *events: EventType, **payload: object) -> tuple[str, str]:

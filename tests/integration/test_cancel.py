@@ -16,11 +16,10 @@ from schemas.errors import Retryable
 from schemas.job_spec import AnySpec, RetryPolicy
 from schemas.job_status import JobState
 from schemas.jobs.callbacks import DELIVER, DeliverCallback
-from tests.support.callback_sender import callback_sender
+from tests.support.callback_sender import callback_sender, job_reader
 from tests.support.fleet import QUEUE, Fleet, Seen, Trial, Verdict, entry, raising, spec, succeed
 from tests.support.http_receiver import HttpReceiver
 from tests.support.until import until
-from worker.adapters.engine_job_reader import EngineJobReader
 from worker.handlers.callbacks.deliver import PORTS
 from worker.handlers.callbacks.deliver import handle as deliver
 from worker.ports import CallbackSender, JobContext, JobReader
@@ -131,7 +130,10 @@ async def test_a_cancel_at_any_moment_has_one_end_and_a_callback_that_says_it(
         assert await crowd.engine.request_cancel(job_id)
 
     async with callback_sender(crowd, new_secret()) as sender:
-        ports: dict[type, object] = {CallbackSender: sender, JobReader: EngineJobReader(crowd.engine)}
+        ports: dict[type, object] = {
+            CallbackSender: sender,
+            JobReader: job_reader(crowd),
+        }
         async with crowd.worker(entry(live, kind), CALLBACKS, ports=ports, concurrency=10):
             await asyncio.gather(*(cancel(job_id, turns) for job_id, turns in moments.items()))
             ends = {job_id: (await crowd.ended(job_id, within_s=20)).status.state for job_id in moments}

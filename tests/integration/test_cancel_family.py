@@ -22,12 +22,11 @@ from schemas.job_spec import RetryPolicy
 from schemas.job_status import JobState
 from schemas.jobs.callbacks import DELIVER, DeliverCallback
 from schemas.settings import TenantSettings
-from tests.support.callback_sender import callback_sender
+from tests.support.callback_sender import callback_sender, job_reader
 from tests.support.fleet import QUEUE, Fleet, Trial, Verdict, entry, spec
 from tests.support.http_receiver import HttpReceiver
 from tests.support.until import until
 from worker.adapters.engine_children import EngineChildren
-from worker.adapters.engine_job_reader import EngineJobReader
 from worker.handlers.callbacks.deliver import PORTS
 from worker.handlers.callbacks.deliver import handle as deliver
 from worker.ports import CallbackSender, Child, Children, JobContext, JobReader
@@ -106,7 +105,7 @@ async def growing(fleet: Fleet, receiver: HttpReceiver) -> AsyncIterator[Family]
         ports: dict[type, object] = {
             Children: EngineChildren(fleet.engine, fleet.redis, prefix="bull"),
             CallbackSender: sender,
-            JobReader: EngineJobReader(fleet.engine),
+            JobReader: job_reader(fleet),
         }
         async with fleet.worker(*entries, ports=ports, concurrency=3):
             await until(lambda: all_in_place(family))

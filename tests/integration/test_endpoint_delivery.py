@@ -12,11 +12,10 @@ from schemas.envelope import Callback, EventType
 from schemas.job_status import JobState
 from schemas.jobs.callbacks import PING, PingEndpoint
 from tests.support.callback import CALLBACKS, PINGS, SECRET, tell
-from tests.support.callback_sender import callback_sender, endpoints_of
+from tests.support.callback_sender import callback_sender, endpoints_of, job_reader
 from tests.support.fleet import Fleet, entry, succeed
 from tests.support.http_receiver import Answer, HttpReceiver
 from tests.support.until import until
-from worker.adapters.engine_job_reader import EngineJobReader
 from worker.ports import CallbackSender, JobReader
 
 ACME = "acme"
@@ -32,7 +31,7 @@ def endpoints(fleet: Fleet) -> Endpoints:
 async def ports(fleet: Fleet) -> AsyncIterator[dict[type, object]]:
     """What the handlers need, as the product opens it."""
     async with callback_sender(fleet, SECRET) as sender:
-        yield {CallbackSender: sender, JobReader: EngineJobReader(fleet.engine)}
+        yield {CallbackSender: sender, JobReader: job_reader(fleet)}
 
 
 async def registered(endpoints: Endpoints, receiver: HttpReceiver, *events: EventType) -> NewEndpoint:
@@ -118,7 +117,10 @@ async def test_an_address_that_is_not_the_tenants_is_not_called(
     callback_id = await tell(fleet, callback)
     allow = {ACME: ["https://hooks.example.com"]}
     async with callback_sender(fleet, SECRET, callback_allow=allow) as sender:
-        ports: dict[type, object] = {CallbackSender: sender, JobReader: EngineJobReader(fleet.engine)}
+        ports: dict[type, object] = {
+            CallbackSender: sender,
+            JobReader: job_reader(fleet),
+        }
         async with fleet.worker(entry(succeed), CALLBACKS, ports=ports):
             job = await fleet.ended(callback_id)
     assert job.status.error is not None
@@ -132,7 +134,10 @@ async def test_a_worker_without_the_key_loses_nothing(
     new = await registered(endpoints, receiver)
     callback_id = await tell(fleet, Callback(endpoint=new.id))
     async with callback_sender(fleet, SECRET, sealing_keys=None) as keyless:
-        without: dict[type, object] = {CallbackSender: keyless, JobReader: EngineJobReader(fleet.engine)}
+        without: dict[type, object] = {
+            CallbackSender: keyless,
+            JobReader: job_reader(fleet),
+        }
         async with fleet.worker(entry(succeed), CALLBACKS, ports=without):
             await until(lambda: attempted(fleet, callback_id))
     async with fleet.worker(CALLBACKS, ports=ports):

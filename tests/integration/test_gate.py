@@ -35,8 +35,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def gate(redis: Redis, clock: Clock) -> Gate:
-    """A gate whose breaker opens after three failures."""
+async def gate(redis: Redis, clock: Clock) -> Gate:
+    """A gate whose breaker opens after three failures, and an endpoint."""
+    await redis.hset("corral:bull:endpoints:acme", TARGET.id, "{}")
     return Gate(redis, prefix="bull", breaker=RULE, clock=clock)
 
 
@@ -68,13 +69,15 @@ async def test_no_more_at_once_than_the_target_may_have(gate: Gate, clock: Clock
 
 
 async def test_a_free_slot_is_the_oldest_ones(gate: Gate, redis: Redis) -> None:
-    """Whoever comes in between does not get it."""
+    """Whoever comes in between does not get it; nor does one that is neither delayed yet nor waits in a worker."""
     for name in ("a", "b"):
         await gate.enter(TARGET, name, AT)
-    for name, minutes in (("new", 3), ("oldest", 1), ("old", 2)):
+    for name, minutes in (("new", 3), ("oldest", 1), ("old", 2), ("on its way", 0)):
         assert isinstance(await gate.enter(TARGET, name, AT + timedelta(minutes=minutes)), Parked)
+    await redis.zadd("bull:callbacks:delayed", {"new": 1, "oldest": 1, "old": 1})
     await gate.leave(TARGET, Sent("a", "delivered", probe=False))
-    assert await redis.zrange("corral:bull:target:acme:ep_1:parked", 0, -1) == ["old", "new"]
+    assert await redis.zrange("corral:bull:target:acme:ep_1:parked", 0, -1) == ["on its way", "old", "new"]
+    assert await redis.zrange("bull:callbacks:delayed", 0, -1) == ["new", "old"]
     assert await why(gate, "comes in between") == "busy"
     assert await gate.enter(TARGET, "oldest", AT) == Pass(probe=False)
 
@@ -174,6 +177,14 @@ async def test_gone_disables_at_once(gate: Gate, redis: Redis) -> None:
     assert await sent(gate, "gone") == "disabled"
     assert await why(gate) == "disabled"
     assert (await EndpointRecords(redis, "bull").disabled("acme"))["ep_1"].reason == "gone"
+
+
+async def test_an_endpoint_that_was_deleted_is_not_disabled(gate: Gate, redis: Redis) -> None:
+    """Its owner deletes it while the worker has its answer in hand: nothing of it stays."""
+    await redis.delete("corral:bull:endpoints:acme")
+    assert await sent(gate, "gone") == ""
+    await gate.disable(TARGET)
+    assert await EndpointRecords(redis, "bull").disabled("acme") == {}
 
 
 async def test_what_somebody_asks_for_is_sent_and_teaches_nothing(gate: Gate) -> None:

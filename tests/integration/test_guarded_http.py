@@ -2,21 +2,17 @@
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from producers.callbacks.signing_key import SigningKey
 from schemas.errors import DocumentTooLarge, SourceRefused, SourceUnavailable
 from tests.support.http_receiver import Answer, HttpReceiver, receiving
-from worker.adapters.guarded_http import HttpPost, HttpSourceFetcher, guarded_client
+from tests.support.tls import self_signed, speaking_tls
+from worker.adapters.guarded_http import HttpPost, HttpSourceFetcher
+from worker.guarded_client import GuardedClient
 
 ADDRESSES = {
     "loopback": "http://127.0.0.1/",
@@ -90,7 +86,7 @@ class Names:
 @pytest.mark.parametrize("url", ADDRESSES.values(), ids=ADDRESSES)
 async def test_an_address_that_is_not_public_is_refused(url: str, tmp_path: Path) -> None:
     """For callbacks and for sources alike, for good, however it is written."""
-    async with guarded_client(allow_loopback=False, resolver=Names("127.0.0.1")) as client:
+    async with GuardedClient(allow_loopback=False, resolver=Names("127.0.0.1")) as client:
         told = await HttpPost(client)(url, [SigningKey.new("hmac-sha256")], "x", b"{}")
         assert told.error is not None
         assert (told.error.code, told.status, told.address) == ("callback_refused", None, None)
@@ -104,7 +100,7 @@ PRIVATE = ["127.0.0.1", "10.0.0.1", "169.254.169.254", "168.63.129.16", "192.0.0
 @pytest.mark.parametrize("address", PRIVATE)
 async def test_a_public_name_of_a_private_address_is_refused(address: str, tmp_path: Path) -> None:
     """What counts is where the name leads."""
-    async with guarded_client(allow_loopback=False, resolver=Names(address)) as client:
+    async with GuardedClient(allow_loopback=False, resolver=Names(address)) as client:
         with pytest.raises(SourceRefused):
             await HttpSourceFetcher(client, limit_bytes=1).fetch("http://public.example/", tmp_path / "source")
 
@@ -114,7 +110,7 @@ async def test_a_name_is_resolved_once_for_each_request(receiver: HttpReceiver, 
     names = Names("127.0.0.1", "10.0.0.1")
     url = receiver.url.replace("127.0.0.1", "rebinding.example")
     receiver.answers = [Answer(200), Answer(200)]
-    async with guarded_client(allow_loopback=True, resolver=names) as client:
+    async with GuardedClient(allow_loopback=True, resolver=names) as client:
         fetcher = HttpSourceFetcher(client, limit_bytes=1)
         await fetcher.fetch(url, tmp_path / "source")
         assert names.asked == 1
@@ -129,7 +125,7 @@ async def test_a_proxy_of_the_environment_is_not_used(
     """It would be asked for addresses that we may not reach, and reach them."""
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, receiver.url)
-    async with guarded_client(allow_loopback=False, resolver=Names("127.0.0.1")) as client:
+    async with GuardedClient(allow_loopback=False, resolver=Names("127.0.0.1")) as client:
         with pytest.raises(SourceRefused):
             await HttpSourceFetcher(client, limit_bytes=1).fetch("http://public.example/", tmp_path / "source")
     assert receiver.requests == []
@@ -138,7 +134,7 @@ async def test_a_proxy_of_the_environment_is_not_used(
 async def test_a_source_is_streamed_to_a_file(receiver: HttpReceiver, tmp_path: Path) -> None:
     """Its media type is what the server says."""
     receiver.answers = [Answer(200, (("content-type", "text/html"),), size_bytes=65_536)]
-    async with guarded_client(allow_loopback=True) as client:
+    async with GuardedClient(allow_loopback=True) as client:
         media_type = await HttpSourceFetcher(client, limit_bytes=65_536).fetch(receiver.url, tmp_path / "source")
     assert media_type == "text/html"
     assert (tmp_path / "source").stat().st_size == 65_536
@@ -147,7 +143,7 @@ async def test_a_source_is_streamed_to_a_file(receiver: HttpReceiver, tmp_path: 
 async def test_a_source_beyond_the_limit_is_not_read_on(receiver: HttpReceiver, tmp_path: Path) -> None:
     """The download ends at the limit, whatever length was stated."""
     receiver.answers = [Answer(200, size_bytes=1 << 30)]
-    async with guarded_client(allow_loopback=True) as client:
+    async with GuardedClient(allow_loopback=True) as client:
         with pytest.raises(DocumentTooLarge):
             await HttpSourceFetcher(client, limit_bytes=100_000).fetch(receiver.url, tmp_path / "source")
     assert receiver.sent_bytes < 64 << 20
@@ -162,7 +158,7 @@ async def test_a_sources_no_is_final_unless_time_may_heal_it(
 ) -> None:
     """A 4xx or a redirect is a no for good; 429 and 5xx are worth another attempt, after the wait asked for."""
     receiver.answers = [Answer(status, (("retry-after", "7"), ("location", "/x")))]
-    async with guarded_client(allow_loopback=True) as client:
+    async with GuardedClient(allow_loopback=True) as client:
         fetching = HttpSourceFetcher(client, limit_bytes=1).fetch(receiver.url, tmp_path / "source")
         with pytest.raises(SourceUnavailable if healing else SourceRefused) as caught:
             await fetching
@@ -174,7 +170,7 @@ async def test_a_source_that_nobody_serves_is_worth_another_attempt(tmp_path: Pa
     """Nobody listens there now; that may change."""
     async with receiving() as closed:
         url = closed.url
-    async with guarded_client(allow_loopback=True) as client:
+    async with GuardedClient(allow_loopback=True) as client:
         with pytest.raises(SourceUnavailable):
             await HttpSourceFetcher(client, limit_bytes=1).fetch(url, tmp_path / "source")
 
@@ -186,7 +182,7 @@ async def test_one_private_address_among_public_ones_refuses_the_name(tmp_path: 
         kind = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
         return [(*kind, ("8.8.8.8", port)), (*kind, ("127.0.0.1", port))]
 
-    async with guarded_client(allow_loopback=False, resolver=both) as client:
+    async with GuardedClient(allow_loopback=False, resolver=both) as client:
         with pytest.raises(SourceRefused):
             await HttpSourceFetcher(client, limit_bytes=1).fetch("http://public.example/", tmp_path / "source")
 
@@ -194,7 +190,7 @@ async def test_one_private_address_among_public_ones_refuses_the_name(tmp_path: 
 async def test_the_hosts_name_is_kept(receiver: HttpReceiver, tmp_path: Path) -> None:
     """The connection goes to the address that was checked, the request to the name."""
     url = receiver.url.replace("127.0.0.1", "hooks.example")
-    async with guarded_client(allow_loopback=True, resolver=Names("127.0.0.1")) as client:
+    async with GuardedClient(allow_loopback=True, resolver=Names("127.0.0.1")) as client:
         await HttpSourceFetcher(client, limit_bytes=1).fetch(url, tmp_path / "source")
     assert receiver.requests[0].headers["host"] == url.split("/")[2]
 
@@ -202,27 +198,11 @@ async def test_the_hosts_name_is_kept(receiver: HttpReceiver, tmp_path: Path) ->
 async def test_the_name_is_what_tls_is_spoken_with(tmp_path: Path) -> None:
     """SNI has the name, not the address; a certificate that nobody vouches for ends it there."""
     seen: list[str] = []
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(self_signed("hooks.example", tmp_path))
+    tls = speaking_tls(self_signed("hooks.example", tmp_path))
     tls.sni_callback = lambda _socket, name, _context: seen.append(name)
     async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=tls) as server:
         url = f"https://hooks.example:{server.sockets[0].getsockname()[1]}/"
-        async with guarded_client(allow_loopback=True, resolver=Names("127.0.0.1")) as client:
+        async with GuardedClient(allow_loopback=True, resolver=Names("127.0.0.1")) as client:
             with pytest.raises(SourceUnavailable):
                 await HttpSourceFetcher(client, limit_bytes=1).fetch(url, tmp_path / "source")
     assert seen == ["hooks.example"]
-
-
-def self_signed(name: str, folder: Path) -> Path:
-    """Write a key and a certificate that it has signed itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    made = x509.CertificateBuilder(
-        subject, subject, key.public_key(), x509.random_serial_number(), now, now + timedelta(1)
-    )
-    path = folder / "certificate.pem"
-    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    certificate = made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-    path.write_bytes(key.private_bytes(*form) + certificate)
-    return path

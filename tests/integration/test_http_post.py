@@ -8,7 +8,8 @@ import pytest
 from producers.callbacks.signing_key import SigningKey
 from schemas.callback_attempt import CallbackAttempt
 from tests.support.http_receiver import Answer, HttpReceiver
-from worker.adapters.guarded_http import HttpPost, guarded_client
+from worker.adapters.guarded_http import HttpPost
+from worker.guarded_client import GuardedClient
 
 KEY = SigningKey.new("hmac-sha256")
 
@@ -16,7 +17,7 @@ KEY = SigningKey.new("hmac-sha256")
 async def post(receiver: HttpReceiver, *answers: Answer, timeout_s: float = 5.0) -> CallbackAttempt:
     """POST once to a receiver that answers so."""
     receiver.answers = list(answers)
-    async with guarded_client(allow_loopback=True) as client:
+    async with GuardedClient(allow_loopback=True) as client:
         return await HttpPost(client, timeout_s=timeout_s)(receiver.url, [KEY], "msg_1", b'{"a": 1}')
 
 
@@ -118,7 +119,7 @@ async def test_a_receiver_that_never_answers_costs_no_more_than_its_time(receive
 async def test_a_connection_is_used_again(receiver: HttpReceiver) -> None:
     """Ten callbacks to one receiver take one connection."""
     receiver.keeps_alive = True
-    async with guarded_client(allow_loopback=True) as client:
+    async with GuardedClient(allow_loopback=True) as client:
         send = HttpPost(client)
         for number in range(10):
             receiver.answers.append(Answer(200, text="ok"))

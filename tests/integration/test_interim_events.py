@@ -22,12 +22,11 @@ from schemas.job_status import JobState, Progress
 from schemas.jobs.callbacks import DELIVER, DeliverCallback
 from schemas.jobs.callbacks_interim import DELIVER as DELIVER_INTERIM
 from schemas.outcome import Completed, Outcome
-from tests.support.callback_sender import callback_sender
+from tests.support.callback_sender import callback_sender, job_reader
 from tests.support.delivery import delivery
 from tests.support.fleet import QUEUE, Fleet, Seen, Trial, Verdict, entry, hang, raising, spec, succeed
 from tests.support.http_receiver import Answer, HttpReceiver, Request
 from tests.support.until import until
-from worker.adapters.engine_job_reader import EngineJobReader
 from worker.context import Delivery
 from worker.handlers.callbacks.deliver import PORTS
 from worker.handlers.callbacks.deliver import handle as deliver
@@ -49,7 +48,7 @@ FEW: list[object] = [None, [], {KEY: 7}, {KEY: {"callback": 7}}, {KEY: {"callbac
 async def ports(fleet: Fleet) -> AsyncIterator[dict[type, object]]:
     """What the handlers need, as the product opens it."""
     async with callback_sender(fleet, SECRET) as sender:
-        yield {CallbackSender: sender, JobReader: EngineJobReader(fleet.engine)}
+        yield {CallbackSender: sender, JobReader: job_reader(fleet)}
 
 
 async def add(fleet: Fleet, receiver: HttpReceiver, *events: EventType) -> tuple[str, str]:

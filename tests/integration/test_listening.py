@@ -21,7 +21,8 @@ from tests.conftest import serving
 from tests.support.asgi_stream import AsgiStream, streaming
 from tests.support.http_receiver import receiving
 from tests.support.until import until
-from worker.adapters.guarded_http import HttpPost, guarded_client
+from worker.adapters.guarded_http import HttpPost
+from worker.guarded_client import GuardedClient
 
 TOKENS = {"acme": "the-token-of-acme-0123456789", "umbrella": "the-token-of-umbrella-0123456789"}
 ACME = f"Bearer {TOKENS['acme']}"
@@ -82,7 +83,7 @@ async def test_what_is_heard_is_what_the_receiver_gets(app: FastAPI, listening: 
     """Byte for byte: id, time, signature and body; no secret is among it."""
     async with (
         receiving() as receiver,
-        guarded_client(allow_loopback=True) as client,
+        GuardedClient(allow_loopback=True) as client,
         streaming(app, "/v1/listen", Authorization=ACME) as stream,
     ):
         await begun(stream)
@@ -101,7 +102,7 @@ async def test_what_is_heard_is_what_the_receiver_gets(app: FastAPI, listening: 
 async def test_what_cannot_be_reached_from_the_server_is_heard(app: FastAPI, listening: Listening) -> None:
     """An address of one's own laptop is refused there, and that is what listening is for."""
     async with (
-        guarded_client(allow_loopback=False) as client,
+        GuardedClient(allow_loopback=False) as client,
         streaming(app, "/v1/listen", Authorization=ACME) as stream,
     ):
         await begun(stream)

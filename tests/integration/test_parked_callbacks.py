@@ -16,12 +16,11 @@ from schemas.envelope import Callback
 from schemas.job_spec import RetrySchedule
 from schemas.job_status import JobState
 from tests.support.callback import CALLBACKS, SECRET, SOON, tell
-from tests.support.callback_sender import callback_sender, desk_of
+from tests.support.callback_sender import callback_sender, desk_of, job_reader
 from tests.support.fleet import Fleet, entry, succeed
 from tests.support.http_receiver import Answer, HttpReceiver, receiving
 from tests.support.until import until
 from worker.adapters.endpoint_callback_sender import Desk
-from worker.adapters.engine_job_reader import EngineJobReader
 from worker.ports import CallbackSender, JobReader
 
 ACME = "acme"
@@ -69,7 +68,10 @@ async def scene(fleet: Fleet) -> AsyncIterator[Scene]:
     rule = Breaker(failures=2, probe_s=0.2, longest_probe_s=0.4)
     desk = replace(desk_of(fleet.redis), gate=Gate(fleet.redis, prefix="bull", breaker=rule))
     async with receiving() as receiver, callback_sender(fleet, SECRET, desk=desk) as sender:
-        ports: dict[type, object] = {CallbackSender: sender, JobReader: EngineJobReader(fleet.engine)}
+        ports: dict[type, object] = {
+            CallbackSender: sender,
+            JobReader: job_reader(fleet),
+        }
         yield Scene(fleet, receiver, desk, ports)
 
 
@@ -102,6 +104,9 @@ async def test_410_disables_the_endpoint_and_the_callback_waits(scene: Scene) ->
             status = await scene.desk.endpoints.get(ACME, target.id)
             assert status.disabled is not None
             assert (status.disabled.reason, len(scene.receiver.requests)) == ("gone", 1)
+            # By this code `corral_callbacks_total` tells of it, once for each time.
+            codes = [(await scene.fleet.job(one)).status.error for one in added]
+            assert sorted(error.code for error in codes if error) == ["callback_parked", "endpoint_disabled"]
             await scene.desk.gate.enable(target)
             await until(lambda: len(scene.receiver.requests) == 2)
     (told,) = [line for line in logs if line["event"] == "endpoint.disabled"]

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from structlog.testing import capture_logs
 
 from schemas.errors import Retryable
 from schemas.job_status import JobState
@@ -28,8 +29,8 @@ async def test_a_limit_that_is_none_means_one_attempt(fleet: Fleet, attempts: ob
         ("run", {"unknown": 1}, "payload_invalid"),
         ("run", [1, 2], "payload_invalid"),
         ("run", "text", "payload_invalid"),
-        ("run", {"_corral": {"version": 9}}, "payload_invalid"),
-        ("run", {"_corral": "none"}, "payload_invalid"),
+        ("run", {"_corral": {"version": 9}}, "envelope_unreadable"),
+        ("run", {"_corral": "none"}, "envelope_unreadable"),
     ],
 )
 async def test_a_job_that_cannot_be_understood_fails_at_once(fleet: Fleet, name: str, data: object, code: str) -> None:
@@ -39,6 +40,17 @@ async def test_a_job_that_cannot_be_understood_fails_at_once(fleet: Fleet, name:
         job = await fleet.ended(job_id)
     assert job.status.error is not None
     assert (job.status.error.code, job.status.attempts) == (code, 1)
+
+
+async def test_a_callback_that_nobody_can_read_is_told_to_the_operator(fleet: Fleet) -> None:
+    """Whom to tell of the job's end is not known, so a line in the log names the job."""
+    with capture_logs() as logs:
+        async with fleet.worker(entry(succeed)):
+            job_id = await fleet.add_raw({"_corral": {"callback": {"url": "http://localhost/"}, "tenat": "acme"}})
+            await fleet.ended(job_id)
+    (line,) = [one for one in logs if one["event"] == "callback.unreadable"]
+    assert (line["job_id"], line["log_level"]) == (job_id, "error")
+    assert "tenat" in line["reason"]
 
 
 @pytest.mark.parametrize(

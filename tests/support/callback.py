@@ -20,12 +20,11 @@ from schemas.callback_event import CallbackEvent
 from schemas.envelope import Callback, Envelope, EventType
 from schemas.job_spec import AnySpec, RetrySchedule
 from schemas.jobs.callbacks import DELIVER, PING, DeliverCallback
-from tests.support.callback_sender import callback_sender, desk_of
+from tests.support.callback_sender import callback_sender, desk_of, job_reader
 from tests.support.faulty_worker import HANG
 from tests.support.fleet import QUEUE, Fleet, Trial, entry, spec, succeed
 from tests.support.http_receiver import HttpReceiver
 from tests.support.until import until
-from worker.adapters.engine_job_reader import EngineJobReader
 from worker.engine_worker import finish_script
 from worker.handlers.callbacks import deliver as handler
 from worker.handlers.callbacks import ping
@@ -52,7 +51,7 @@ async def sending(fleet: Fleet, **options: Any) -> AsyncIterator[dict[type, obje
     """
     desk = replace(desk_of(fleet.redis), gate=Gate(fleet.redis, prefix="bull", breaker=Breaker(failures=1_000)))
     async with callback_sender(fleet, SECRET, desk=desk, **options) as sender:
-        yield {CallbackSender: sender, JobReader: EngineJobReader(fleet.engine)}
+        yield {CallbackSender: sender, JobReader: job_reader(fleet)}
 
 
 async def add(

@@ -12,7 +12,9 @@ from producers.callbacks.seal import new_key
 from schemas.settings import CallbackSettings
 from tests.support.fleet import Fleet
 from worker.adapters.endpoint_callback_sender import Desk, EndpointCallbackSender, signing_keys
-from worker.adapters.guarded_http import HttpPost, guarded_client
+from worker.adapters.engine_job_reader import EngineJobReader
+from worker.adapters.guarded_http import HttpPost
+from worker.guarded_client import GuardedClient
 
 SEALING_KEY = new_key()
 
@@ -30,7 +32,7 @@ async def callback_sender(
 ) -> AsyncIterator[EndpointCallbackSender]:
     """Send to receivers on this machine; without a ``desk`` it is one of these settings of the worker."""
     desk = desk or desk_of(fleet.redis, **settings)
-    async with guarded_client(allow_loopback=allow_loopback, resolver=resolver) as client:
+    async with GuardedClient(allow_loopback=allow_loopback, resolver=resolver) as client:
         yield EndpointCallbackSender(HttpPost(client, timeout_s=timeout_s), signing_keys(SecretStr(secret)), desk)
 
 
@@ -43,3 +45,8 @@ def desk_of(redis: Redis, **settings: object) -> Desk:
 def endpoints_of(redis: Redis, **settings: object) -> Endpoints:
     """Give the endpoints of all tenants."""
     return desk_of(redis, **settings).endpoints
+
+
+def job_reader(fleet: Fleet) -> EngineJobReader:
+    """Give the other port of the handlers of callbacks."""
+    return EngineJobReader(fleet.engine, fleet.redis, prefix="bull")

@@ -65,7 +65,8 @@ _LIMITS = """
 - **Who removes a callback itself**, from the queue `callbacks` and after its job has ended, means that one: it does not
   come back, unless its job ended since the last turn. Node's `remove` of a callback removes its job as well.
 - **An envelope that nobody can read** (`_corral` with unknown fields) names nobody: such a job fails with
-  `payload_invalid`, and nobody is told.
+  `envelope_unreadable`, and nobody is told but the operator: `corral_attempts_total{code="envelope_unreadable"}` counts
+  it, and where it asked for a callback the log has `callback.unreadable` with its id.
 - The callback of a **child in another program's flow** comes with the next turn of the reconciler, not at once.
 - What the server itself had not written when its machine died: see `appendfsync` in `deploy/valkey.conf`.
 """

@@ -1,6 +1,7 @@
 """An HTTP receiver on loopback that answers as told: late, hugely, with a redirect, or not at all."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -45,14 +46,14 @@ class HttpReceiver:
     sent_bytes: int = 0
     connections: int = 0
     most_at_once: int = 0
-    _at_once: int = 0
     keeps_alive: bool = False
+    _open: set[asyncio.StreamWriter] = field(default_factory=set)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection."""
         self.connections += 1
-        self._at_once += 1
-        self.most_at_once = max(self.most_at_once, self._at_once)
+        self._open.add(writer)
+        self.most_at_once = max(self.most_at_once, self.open)
         try:
             await self._answer(reader, writer)
             while self.keeps_alive:
@@ -60,10 +61,20 @@ class HttpReceiver:
         except (ConnectionError, asyncio.IncompleteReadError):
             return  # the other side has had enough
         finally:
-            self._at_once -= 1
+            self._open.discard(writer)
             writer.close()
             with suppress(ConnectionError):
                 await writer.wait_closed()
+
+    @property
+    def open(self) -> int:
+        """How many connections are open."""
+        return len(self._open)
+
+    def hang_up(self) -> None:
+        """Close every connection, whoever uses it."""
+        for writer in self._open:
+            writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.requests.append(await _read(reader))
@@ -95,7 +106,7 @@ async def _read(reader: asyncio.StreamReader) -> Request:
 
 
 @asynccontextmanager
-async def receiving() -> AsyncIterator[HttpReceiver]:
+async def receiving(tls: ssl.SSLContext | None = None) -> AsyncIterator[HttpReceiver]:
     """Receive on a free port of loopback, in this event loop."""
     receiver = HttpReceiver()
     connections: set[asyncio.Task[None]] = set()
@@ -104,7 +115,7 @@ async def receiving() -> AsyncIterator[HttpReceiver]:
         connections.add(cast("asyncio.Task[None]", asyncio.current_task()))
         await receiver.serve(reader, writer)
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls) as server:
         port = server.sockets[0].getsockname()[1]
         receiver.url = f"http://127.0.0.1:{port}/callbacks"
         yield receiver

@@ -3,10 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from http import HTTPStatus
 from typing import Self
 
 import structlog
@@ -16,13 +15,12 @@ from redis.asyncio import Redis
 from producers.audit import Audit
 from producers.callbacks.allow_list import AddressNotAllowed
 from producers.callbacks.endpoints import EndpointMissing, Endpoints
-from producers.callbacks.gate import Change, Gate, Parked, Pass, Reason, Result, Sent, Target
+from producers.callbacks.gate import Change, Gate, Parked, Pass, Reason
 from producers.callbacks.history import History
-from producers.callbacks.origin import origin_id, origin_of
 from producers.callbacks.seal import SealingKeyMissing
 from producers.callbacks.signing_key import SigningKey
 from producers.listening import Listening
-from schemas.callback_attempt import CallbackAttempt, CallbackParked, CallbackState, CallbackStatus
+from schemas.callback_attempt import CallbackAttempt, CallbackParked, EndpointDisabled
 from schemas.errors import (
     CallbackRefused,
     CallbackRejected,
@@ -32,20 +30,13 @@ from schemas.errors import (
 )
 from schemas.sent_callback import SentCallback
 from schemas.settings import CallbackSettings
+from worker import callback_outcome as outcome
+from worker.callback_outcome import Destination
 from worker.ports import CallbackSender, Notice, Receipt
 
 log = structlog.get_logger()
 
-_SLOWING = frozenset(
-    {
-        HTTPStatus.TOO_MANY_REQUESTS,
-        HTTPStatus.BAD_GATEWAY,
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        HTTPStatus.GATEWAY_TIMEOUT,
-    }
-)
 _LONGEST_PARKED_S = 30 * 24 * 3600
-_LOOK_AGAIN_S = 3600.0
 _WHY: dict[Reason, str] = {
     "disabled": "the endpoint is disabled; enable it to have its callbacks sent",
     "open": "the endpoint has failed too often; it is probed now and then",
@@ -71,16 +62,6 @@ def signing_keys(secret: SecretStr | None) -> list[SigningKey]:
     except ValueError as error:
         # Its verifiers refuse what is not of the sizes that Standard Webhooks 1.0.0 demands.
         raise Misconfigured(f"CORRAL_CALLBACK_SECRET is {error}; `corral secret` makes one") from None
-
-
-@dataclass(frozen=True)
-class Destination:
-    """Where a callback goes, who counts what goes there, and by which keys it is signed."""
-
-    url: str
-    target: Target
-    keys: Sequence[SigningKey]
-    events: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -132,51 +113,59 @@ class EndpointCallbackSender(CallbackSender):
             to.url, to.keys, notice.id, notice.body, partial(self._desk.listening.tell, notice.tenant)
         )
         told = told.model_copy(update={"on_request": notice.on_request})
-        if told.error is None and told.status is not None:
+        if told.status is not None and told.error is None:
             # It has arrived, whether we can write that down or not: never a reason to send it again.
             with suppress(EngineUnavailable):
-                await self._note(notice, to, found, told)
+                await self._delivered(notice, to, found, told)
             return Receipt(told.status, told.latency_s)
-        raise await self._note(notice, to, found, told)
+        raise await self._failed(notice, to, found, told)
 
     async def _destination(self, notice: Notice) -> Destination:
-        callback, endpoints = notice.callback, self._desk.endpoints
+        to, endpoints = outcome.named(notice, self._keys), self._desk.endpoints
         try:
-            if callback.endpoint is None:
-                origin = origin_of(str(callback.url))
-                to = Destination(str(callback.url), Target(notice.tenant, origin_id(origin), origin=origin), self._keys)
-            else:
-                record = await endpoints.records.find(notice.tenant, callback.endpoint)
-                keys = endpoints.signing_keys(notice.tenant, record)
-                to = Destination(record.url, record.target(notice.tenant), keys, record.events)
+            if notice.callback.endpoint is not None:
+                record = await endpoints.records.find(notice.tenant, notice.callback.endpoint)
+                to = Destination(record.url, record.target(notice.tenant), (), record.events)
+                to = replace(to, keys=endpoints.signing_keys(notice.tenant, record))
             # Whoever adds jobs past the API has been asked by nobody yet, and a list may have changed since.
             endpoints.allow.check(notice.tenant, to.url)
         except (AddressNotAllowed, EndpointMissing) as error:
-            raise CallbackRefused(str(error)) from error
+            raise await self._unsent(notice, to, CallbackRefused(str(error))) from error
         except SealingKeyMissing as error:
-            raise CallbackRejected(str(error)) from error
+            raise await self._unsent(notice, to, CallbackRejected(str(error))) from error
         return to
+
+    async def _unsent(self, notice: Notice, to: Destination, error: CorralError) -> CorralError:
+        """Write down, as an attempt, why nothing was sent."""
+        now, why = datetime.now(UTC), error.public()
+        told = CallbackAttempt(at=now, url=to.url, latency_s=0, error=why, on_request=notice.on_request)
+        await self._desk.history.note(notice.tenant, outcome.status(notice, to, told, error), told)
+        return error
 
     async def _parked(self, notice: Notice, to: Destination, found: Parked) -> CorralError:
         if (datetime.now(UTC) - notice.at).total_seconds() > _LONGEST_PARKED_S:
-            return CallbackRefused("its endpoint took nothing for 30 days; enable it, and replay the callback")
-        error = CallbackParked(_WHY[found.reason], retry_after_s=found.delay_s)
+            error = CallbackRefused("its endpoint took nothing for 30 days; enable it, and replay the callback")
+            return await self._unsent(notice, to, error)
+        parked = CallbackParked(_WHY[found.reason], retry_after_s=found.delay_s)
         if found.reason in {"disabled", "open"}:
-            await self._desk.history.note(notice.tenant, _status(notice, to, "parked", None, error), None)
-        return error
+            await self._desk.history.note(notice.tenant, outcome.status(notice, to, None, parked), None)
+        return parked
 
-    async def _note(self, notice: Notice, to: Destination, given: Pass, told: CallbackAttempt) -> CorralError:
-        """Write down what came of an attempt, and give what follows when it was not taken."""
-        error = _verdict(notice, to, told)
-        state: CallbackState = "delivered"
-        if told.error is not None:
-            state = "failed" if notice.last or isinstance(error, CallbackRefused) else "retrying"
-        if isinstance(error, CallbackParked):
-            state = "parked"
+    async def _delivered(self, notice: Notice, to: Destination, given: Pass, told: CallbackAttempt) -> None:
         change, _ = await asyncio.gather(
-            self._desk.gate.leave(to.target, _sent(notice, to, given, told)),
-            self._desk.history.note(notice.tenant, _status(notice, to, state, told, error), told),
+            self._desk.gate.leave(to.target, outcome.sent(notice, to, given, told)),
+            self._desk.history.note(notice.tenant, outcome.status(notice, to, told, None), told),
         )
+        await self._tell(change, to)
+
+    async def _failed(self, notice: Notice, to: Destination, given: Pass, told: CallbackAttempt) -> CorralError:
+        """Write down what came of an attempt, and give what follows."""
+        error = outcome.verdict(notice, to, told)
+        change = await self._desk.gate.leave(to.target, outcome.sent(notice, to, given, told))
+        if change == "disabled":
+            why = f"{error}; its endpoint was disabled: enable it to go on"
+            error = EndpointDisabled(why, retry_after_s=outcome.LOOK_AGAIN_S)
+        await self._desk.history.note(notice.tenant, outcome.status(notice, to, told, error), told)
         await self._tell(change, to)
         return error
 
@@ -190,43 +179,3 @@ class EndpointCallbackSender(CallbackSender):
             await self._desk.audit.note("endpoint.disabled", on, by="corral", details=to.target.origin)
         else:
             log.warning("endpoint.breaker_moved", endpoint=to.target.id, tenant=to.target.tenant, breaker=change)
-
-
-def _verdict(notice: Notice, to: Destination, told: CallbackAttempt) -> CorralError:
-    message = told.error.message if told.error else "the receiver did not answer"
-    if told.status == HTTPStatus.GONE and not to.target.origin and not notice.on_request:
-        # It waits like all that follow, until its owner has looked.
-        return CallbackParked(f"{message}, and was disabled; enable it to go on", retry_after_s=_LOOK_AGAIN_S)
-    if told.error and told.error.code == CallbackRefused.code:
-        return CallbackRefused(message)
-    return CallbackRejected(message, retry_after_s=told.retry_after_s)
-
-
-def _sent(notice: Notice, to: Destination, given: Pass, told: CallbackAttempt) -> Sent:
-    result: Result = "delivered"
-    if told.status == HTTPStatus.GONE:
-        result = "unknown" if to.target.origin else "gone"
-    elif told.error is not None:
-        # An address that may not be reached is its owner's mistake, and says nothing of a receiver.
-        refused = told.error.code == CallbackRefused.code
-        result = "unknown" if refused or told.status == HTTPStatus.TOO_MANY_REQUESTS else "failed"
-    wait_s = told.retry_after_s if told.status in _SLOWING else None
-    return Sent(notice.carrier_id, result, given.probe, notice.on_request, wait_s)
-
-
-def _status(
-    notice: Notice, to: Destination, state: CallbackState, told: CallbackAttempt | None, error: CorralError
-) -> CallbackStatus:
-    return CallbackStatus(
-        id=notice.id,
-        state=state,
-        job_id=notice.job_id,
-        kind=notice.kind,
-        event=notice.event,
-        event_at=notice.at,
-        endpoint=to.target.id,
-        url=to.url,
-        status=told.status if told else None,
-        error=None if state == "delivered" else error.public(),
-        updated_at=datetime.now(UTC),
-    )

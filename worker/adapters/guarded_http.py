@@ -1,25 +1,20 @@
 """Fills the port ``SourceFetcher`` and POSTs callbacks: HTTP to addresses that strangers gave us.
 
-One guarded client for both: a name is resolved once, every address is checked, and the connection
-goes to the address that was checked. No redirects, no proxies from the environment, no user names
-in addresses, nothing that is not public - unless the operator allows loopback, for development.
+One guarded client for both; what it refuses stands there.
 """
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import replace
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import partial
 from http import HTTPStatus
-from ipaddress import ip_network
 from pathlib import Path
 
+import httpcore
 import httpx
-from ssrfguard import DEFAULT_DENIED, AddressTable, Block, Policy, Reach, Resolver, SSRFGuardError
-from ssrfguard.httpx import AsyncSafeTransport
+from ssrfguard import SSRFGuardError
 
 from producers.callbacks.signing_key import SigningKey, signature_base, signed_headers
 from producers.log import hide
@@ -32,15 +27,11 @@ from schemas.errors import (
     SourceUnavailable,
 )
 from schemas.sent_callback import SentCallback
-from worker.idle_first import IdleFirst
+from worker.guarded_client import FAILURES, GuardedClient
 from worker.ports import SourceFetcher
 
 Tell = Callable[[SentCallback], Awaitable[None]]
 
-_LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
-_WEB_PORTS = frozenset({80, 443, 8080, 8443})
-_TIMEOUT = httpx.Timeout(15.0, connect=5.0)
-_ONE_CONNECTION = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=30.0)
 _FETCH_TOTAL_S = 300.0
 _SEND_TOTAL_S = 20.0
 _LONGEST_WAIT_S = 3600.0
@@ -49,55 +40,11 @@ _ANSWER_LIMIT_BYTES = 64 * 1024
 # The client's faults that time may heal; every other 4xx is a no for good.
 _HEALING = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 
-# Public by number, but on one cloud every machine finds that cloud's own services there, and
-# ssrfguard 0.4.1 does not know it.
-_AZURE = Block(ip_network("168.63.129.16/32"), "Cloud metadata (Azure)", "", Reach.DENIED)
-# An IPv4 address inside an IPv6 one (NAT64, 6to4, Teredo, mapped) is decoded by the package, and let through when
-# it is public. Nobody needs that way in: all of them are denied.
-_DENIED = AddressTable(
-    tuple(
-        replace(block, reach=Reach.DENIED) if block.reach is Reach.TRANSLATED else block
-        for block in (*DEFAULT_DENIED.blocks, _AZURE)
-    )
-)
-
-
-def policy(*, allow_loopback: bool) -> Policy:
-    """Say where a guarded client may go."""
-    return Policy(
-        denied_networks=_DENIED,
-        allowed_networks=_LOOPBACK if allow_loopback else (),
-        # Made when it is asked for: as a set, all ports are 4 MB.
-        allowed_ports=frozenset(range(1, 65536)) if allow_loopback else _WEB_PORTS,
-    )
-
-
-@asynccontextmanager
-async def guarded_client(*, allow_loopback: bool, resolver: Resolver | None = None) -> AsyncIterator[httpx.AsyncClient]:
-    """Open the client that both adapters share; ``resolver`` stands in for ``socket.getaddrinfo``."""
-    guarded = partial(
-        AsyncSafeTransport,
-        policy=policy(allow_loopback=allow_loopback),
-        resolver=resolver,
-        trust_env=False,
-        # Reading the machine's certificates takes longer than a request.
-        verify=httpx.create_ssl_context(trust_env=False),
-        limits=_ONE_CONNECTION,
-    )
-    async with httpx.AsyncClient(
-        transport=IdleFirst(guarded),
-        timeout=_TIMEOUT,
-        follow_redirects=False,
-        trust_env=False,
-        headers={"User-Agent": "Corral", "Accept-Encoding": "identity"},
-    ) as client:
-        yield client
-
 
 class HttpSourceFetcher(SourceFetcher):
     """Fetches documents over HTTP."""
 
-    def __init__(self, client: httpx.AsyncClient, *, limit_bytes: int) -> None:
+    def __init__(self, client: GuardedClient, *, limit_bytes: int) -> None:
         """Fetch files of at most ``limit_bytes`` through a guarded client that the caller closes."""
         self._client = client
         self._limit_bytes = limit_bytes
@@ -105,7 +52,9 @@ class HttpSourceFetcher(SourceFetcher):
     async def fetch(self, url: str, into: Path) -> str:
         """Stream the file to ``into``; see the port."""
         with _translated(SourceRefused, SourceUnavailable):
-            async with asyncio.timeout(_FETCH_TOTAL_S), self._client.stream("GET", url) as response:
+            async with asyncio.timeout(_FETCH_TOTAL_S), self._client.stream("GET", url) as answer:
+                # Unpacks what a server has packed though it was not asked to.
+                response = httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer))
                 _demand_success(response)
                 await _save(response, into, self._limit_bytes)
                 return str(response.headers.get("content-type", "application/octet-stream"))
@@ -114,7 +63,7 @@ class HttpSourceFetcher(SourceFetcher):
 class HttpPost:
     """POSTs callbacks, signed."""
 
-    def __init__(self, client: httpx.AsyncClient, *, timeout_s: float = _SEND_TOTAL_S) -> None:
+    def __init__(self, client: GuardedClient, *, timeout_s: float = _SEND_TOTAL_S) -> None:
         """Send through a guarded client that the caller closes; a receiver has ``timeout_s`` to answer."""
         self._client = client
         self._timeout_s = timeout_s
@@ -148,34 +97,48 @@ class HttpPost:
             return told.model_copy(update={"latency_s": time.perf_counter() - begun, "error": error.public()})
 
 
-async def _read(response: httpx.Response) -> dict[str, object]:
-    status = response.status_code
+class _Body(httpx.AsyncByteStream):
+    """The body of an answer, as ``httpx`` reads it."""
+
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._answer.aiter_stream():
+            yield chunk
+
+
+async def _read(answer: httpcore.Response) -> dict[str, object]:
+    status = answer.status
     error: CallbackRefused | CallbackRejected | None = None
     if status == HTTPStatus.GONE:
         error = CallbackRefused("the receiver answered 410 gone; it wants no more callbacks")
-    elif not response.is_success:
+    elif not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         error = CallbackRejected(f"the receiver answered {status}; it must answer 2xx")
-    server = response.extensions["network_stream"].get_extra_info("server_addr")
+    stated = next((value for name, value in answer.headers if name.lower() == b"retry-after"), b"")
+    server = answer.extensions["network_stream"].get_extra_info("server_addr")
     return {
         "status": status,
         "address": server[0] if server else None,
-        "answer": await _excerpt(response),
+        "answer": await _excerpt(answer),
         "error": error.public() if error else None,
-        "retry_after_s": _retry_after_s(response),
+        "retry_after_s": _retry_after_s(stated.decode("latin-1")),
     }
 
 
-async def _excerpt(response: httpx.Response) -> str:
+async def _excerpt(answer: httpcore.Response) -> str:
     """Give the beginning of an answer. Read to its end, its connection can be used again; its status stands anyhow."""
     kept, size_bytes = b"", 0
-    with suppress(TimeoutError, httpx.HTTPError):
+    with suppress(TimeoutError, *FAILURES):
         async with asyncio.timeout(_ANSWER_S):
             # As it comes: what is compressed would have to be unpacked, by whoever says how far.
-            async for chunk in response.aiter_raw():
+            async for chunk in answer.aiter_stream():
                 kept = (kept + chunk)[:ANSWER_LIMIT_CHARS]
                 size_bytes += len(chunk)
                 if size_bytes > _ANSWER_LIMIT_BYTES:
                     break
+    if not kept:
+        return ""
     text = "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in kept.decode(errors="replace"))
     return hide(None, "", text)
 
@@ -192,7 +155,7 @@ def _translated(
         raise refused("the address is not a valid url") from error
     except TimeoutError as error:
         raise failed("the other side took too long to answer") from error
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, *FAILURES) as error:
         raise failed(f"the other side could not be reached ({type(error).__name__})") from error
 
 
@@ -201,7 +164,7 @@ def _demand_success(response: httpx.Response) -> None:
     if response.is_success:
         return
     if response.is_server_error or status in _HEALING:
-        wait_s = _retry_after_s(response)
+        wait_s = _retry_after_s(response.headers.get("retry-after", ""))
         raise SourceUnavailable(f"the source answered {status}; corral tries again", retry_after_s=wait_s)
     what = "redirects, which are not followed" if response.is_redirect else f"answered {status}"
     raise SourceRefused(f"the source {what}; give the address of the file itself")
@@ -217,9 +180,8 @@ async def _save(response: httpx.Response, into: Path, limit_bytes: int) -> None:
             await asyncio.to_thread(file.write, chunk)
 
 
-def _retry_after_s(response: httpx.Response) -> float:
+def _retry_after_s(stated: str) -> float:
     """Read ``Retry-After``, seconds or a date (RFC 9110, 10.2.3), clamped to an hour."""
-    stated = response.headers.get("retry-after", "")
     if stated.isdecimal():
         return min(float(stated), _LONGEST_WAIT_S)
     try:

@@ -15,7 +15,7 @@ from fastapi.sse import format_sse_event
 from producers.api.engine_time import engine_time
 from producers.api.refusal import TooManyListeners
 from producers.api.tenant import Tenant
-from producers.listening import LISTENING_TTL_S, Listening
+from producers.listening import LISTENING_TTL_S, UNHEARD_S, Listening
 from schemas.errors import EngineUnavailable
 
 router = APIRouter(tags=["callbacks"])
@@ -76,6 +76,7 @@ class _Ear:
 
     async def events(self) -> AsyncIterator[bytes]:
         """Give each callback as it is sent, until the other side leaves or this process ends."""
+        await asyncio.sleep(UNHEARD_S)
         yield format_sse_event(event="listening", data_str="{}")
         spoken_at = time.monotonic()
         while not self.ending.is_set():
