@@ -15,7 +15,7 @@ from producers.engine.jobs import Engine, Tenants
 from producers.enqueue import Enqueue, Order
 from producers.settings import ApiSettings
 from producers.tenants.admission import Admission, TenantLimitReached, TenantLimits
-from producers.tenants.ledger import TenantLedger
+from producers.tenants.ledger import TenantLedger, Usage
 from schemas.job_spec import catalogue
 from tests.conftest import serving
 from tests.support.fleet import QUEUE, Fleet, Trial, entry, hang, spec, succeed
@@ -139,6 +139,17 @@ async def test_the_ledger_forgets_what_has_ended(redis: Redis) -> None:
     assert (await desk.ledger.count("acme")).jobs == 0
     assert await redis.hget("bull:corral:ledger:acme:sums", "bytes") is None
     assert desk.ledger.known["acme"].ended == 300
+
+
+async def test_what_an_add_hears_leaves_what_a_count_has_found(redis: Redis) -> None:
+    """How many have ended is known from the last look, also when an add's answer comes after it."""
+    desk = Desk(redis, in_flight=10)
+    first = await desk.order()
+    await Queue(QUEUE, {"connection": redis}).remove(first)
+    assert await desk.ledger.count("acme") == Usage(ended=1)
+    for number in range(5):
+        await desk.order()
+        assert (desk.ledger.known["acme"].jobs, desk.ledger.known["acme"].ended) == (number + 1, 1)
 
 
 async def ended(redis: Redis, many: int) -> bool:
