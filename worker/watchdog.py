@@ -78,9 +78,10 @@ class Watchdog:
                 await self._redis.set(f"corral:{self._prefix}:pulse", "", ex=_PULSE_S)
         except EngineUnavailable as error:
             # One that has become a replica is no outage: over a new connection there may be a primary.
-            return "" if isinstance(error.__cause__, ReadOnlyError) else f"{error.__cause__}"
+            cause = error.__cause__
+            return "" if isinstance(cause, ReadOnlyError) else f"{type(cause).__name__}: {cause}"
         except TimeoutError:
-            return "it does not answer"
+            return "TimeoutError: it does not answer"
         return ""
 
     async def _ready(self) -> dict[str, float]:

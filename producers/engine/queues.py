@@ -19,22 +19,18 @@ _STATES = ("waiting", "prioritized", "delayed", "active", "waiting-children", "c
 _MINUTE_MS = 60_000
 _BATCH = 500
 
-# Of the ids given, those that still lie where they were seen: one that a worker has taken meanwhile
-# runs, and a drain is about those that have not begun. A delayed one becomes due, so that its end
-# comes now. KEYS: where they lie. ARGV: prefix of jobs, field, now, ids.
+# A page of those that lie somewhere, from the end where jobs are added: what workers take meanwhile, at the other one,
+# moves none that is yet to be seen. KEYS: where. ARGV: prefix of jobs, field, now, first and last of the page.
 _CANCEL_WAITING = """
-local kind = redis.call('TYPE', KEYS[1])['ok']
-local cancelled = 0
-for i = 4, #ARGV do
-  local here
-  if kind == 'zset' then here = redis.call('ZSCORE', KEYS[1], ARGV[i])
-  else here = redis.call('LPOS', KEYS[1], ARGV[i]) end
-  local job = ARGV[1] .. ARGV[i]
-  if here and redis.call('EXISTS', job) == 1 and redis.call('HSETNX', job, ARGV[2], ARGV[3]) == 1 then
+local range = redis.call('TYPE', KEYS[1])['ok'] == 'zset' and 'ZREVRANGE' or 'LRANGE'
+local ids, cancelled = redis.call(range, KEYS[1], ARGV[4], ARGV[5]), 0
+for _, id in ipairs(ids) do
+  local job = ARGV[1] .. id
+  if redis.call('EXISTS', job) == 1 and redis.call('HSETNX', job, ARGV[2], ARGV[3]) == 1 then
     cancelled = cancelled + 1
   end
 end
-return cancelled
+return {ids, cancelled}
 """
 
 
@@ -109,27 +105,27 @@ class EngineQueue:
         return sum([await self._cancel(place) for place in places])
 
     async def _cancel(self, place: str) -> int:
-        cancelled = 0
-        ids = await self._ids(place)
-        for begin in range(0, len(ids), _BATCH):
-            batch = ids[begin : begin + _BATCH]
-            now_ms = str(round(time.time() * 1000))
-            args = (self._key(place), f"{self._home}:", CANCEL_FIELD, now_ms, *batch)
+        now_ms, seen, cancelled = str(round(time.time() * 1000)), list[str](), 0
+        while True:
+            page = (str(len(seen)), str(len(seen) + _BATCH - 1))
+            asked = self._redis.eval(
+                _CANCEL_WAITING, 1, self._key(place), f"{self._home}:", CANCEL_FIELD, now_ms, *page
+            )
             async with answering():
-                cancelled += await cast("Awaitable[int]", self._redis.eval(_CANCEL_WAITING, 1, *args))
-                if place == "delayed":
-                    await self._make_due(batch)
+                ids, count = await cast("Awaitable[tuple[list[str], int]]", asked)
+            if not ids:
+                break
+            seen += ids
+            cancelled += count
+        if place == "delayed":
+            await self._make_due(seen)
         return cancelled
 
     async def _make_due(self, ids: list[str]) -> None:
+        # So that their end comes now.
         for engine_id in ids:
-            await cancel.request(self._redis, self._home, engine_id)
-
-    async def _ids(self, place: str) -> list[str]:
-        async with answering():
-            if await self._redis.type(self._key(place)) == "zset":
-                return cast("list[str]", await self._redis.zrange(self._key(place), 0, -1))
-            return await cast("Awaitable[list[str]]", self._redis.lrange(self._key(place), 0, -1))
+            async with answering():
+                await cancel.request(self._redis, self._home, engine_id)
 
     def _key(self, part: str) -> str:
         return f"{self._home}:{part}"

@@ -1,13 +1,17 @@
 """The operator steers queues over the API: paused, resumed, limited and drained, audited, and by nobody else."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from bullmq import Queue
 from redis.asyncio import Redis
 
 from producers.api.app import build
 from producers.engine.jobs import NewJob
+from producers.engine.queues import EngineQueue
 from producers.settings import ApiSettings
 from schemas import job_id as ids
 from schemas.envelope import Callback, Envelope
@@ -114,6 +118,33 @@ async def test_a_drain_ends_what_waits_and_every_callback_says_so(operator: http
     assert {job.status.error.code for job in ended if job.status.error} == {Cancelled.code}
     assert len(handle.runs) == 1
     assert (await fleet.engine.counts("callbacks"))["waiting"] == 3
+
+
+async def test_a_long_line_is_drained_in_short_steps(operator: httpx.AsyncClient, fleet: Fleet) -> None:
+    """What the server does for a job does not grow with the line: 20,000 take a moment, and nobody waits meanwhile."""
+    bulk = [{"name": "run", "data": {}, "opts": {}} for _ in range(20_000)]
+    await Queue(QUEUE, {"connection": fleet.redis}).addBulk(bulk)
+    begun = time.monotonic()
+    assert (await operator.post(f"/v1/queues/{QUEUE}/drain", timeout=60)).json()["cancelled"] == 20_000
+    assert time.monotonic() - begun < 6
+    assert (await operator.post(f"/v1/queues/{QUEUE}/drain", timeout=60)).json()["cancelled"] == 0
+    await fleet.redis.flushall()  # what looks for leaked keys looks at each
+
+
+async def test_a_drain_sees_every_job_while_workers_take_and_others_add(fleet: Fleet) -> None:
+    """Of those that waited when it began each ends as cancelled, unless a worker had taken it before."""
+    handle, trials = Seen(), EngineQueue(fleet.redis, prefix="bull", queue=QUEUE)
+    jobs = [await fleet.add(spec(), Trial()) for _ in range(1_500)]
+    async with fleet.worker(entry(handle), concurrency=5):
+        await until(lambda: len(handle.runs) > 20)
+        async with asyncio.TaskGroup() as adding:
+            adding.create_task(trials.drain(delayed=False))
+            for _ in range(50):
+                adding.create_task(fleet.add(spec(), Trial()))
+        begun = len(handle.runs)
+        states = [(await fleet.ended(job_id)).status.state for job_id in jobs]
+    assert states.count(JobState.CANCELLED) >= len(jobs) - begun
+    assert JobState.CANCELLED in states
 
 
 async def test_callbacks_are_never_drained(operator: httpx.AsyncClient) -> None:

@@ -150,6 +150,17 @@ async def test_a_server_that_is_full_is_an_outage(fleet: Fleet) -> None:
         await until(lambda: watchdog.engine_up)
 
 
+async def test_a_server_that_has_become_a_replica_is_no_outage(fleet: Fleet) -> None:
+    """Its name may lead to another by now: the queue is read over new connections, and in the end by a new process."""
+    async with watched(fleet, done, concurrency=1) as (queue, watchdog):
+        await fleet.redis.replicaof("127.0.0.1", "1")
+        try:
+            await until(lambda: queue.trouble == "cannot be read, though the server answers")
+            assert watchdog.engine_up
+        finally:
+            await fleet.redis.replicaof("NO", "ONE")
+
+
 async def empty(fleet: Fleet) -> bool:
     """Tell whether nothing waits or runs."""
     return not await fleet.redis.exists(f"bull:{QUEUE}:wait", f"bull:{QUEUE}:active")

@@ -130,7 +130,7 @@ async def drain(
     """
     specs: Catalogue = request.app.state.catalogue
     if all(spec.internal for spec in specs.values() if spec.queue == queue.name):
-        raise QueueNotDrainable(f"the queue {queue.name} carries callbacks, which are never given up; pause it")
+        raise QueueNotDrainable(f"the queue {queue.name} is Corral's own, and nothing in it is given up; pause it")
     async with engine_time(request):
         await _audit(request).note("queue.drained", queue.name, by=by, details=f'{{"delayed": {str(delayed).lower()}}}')
     return Drained(queue=queue.name, cancelled=await queue.drain(delayed=delayed))
