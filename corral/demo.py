@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from corral.data_folder import made_writable
 from corral.receiver import Received, receiving
 from corral.stack import Stack, free_port, running
 from producers.client import Corral
@@ -122,7 +123,7 @@ def demo(data_folder: Path) -> bool:
     console = Console(highlight=False, width=_WIDTH)
     begun = time.monotonic()
     results = data_folder / "results"
-    results.mkdir(parents=True, exist_ok=True)
+    made_writable(results)
     with running(data_folder, api_port=free_port(), log_level="warning") as stack:
         console.print(f"Corral is up at {stack.api_url}: embedded Valkey, the API, a worker.\n")
         walks = asyncio.run(Demo(stack, results, lambda line: console.print(line, markup=False, soft_wrap=True)).run())

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 
+from corral.data_folder import made_writable
 from corral.supervised import SupervisedProcess
 from corral.valkey import embedded_valkey
 from producers.callbacks.seal import new_key
@@ -46,9 +47,10 @@ def running(data_folder: Path, *, api_port: int, log_level: str = "info") -> Ite
     Enter it on the main thread: the processes end with the thread that starts them.
 
     Raises:
-        Misconfigured: the port is taken, or a process does not come up.
+        Misconfigured: the port is taken, the folder cannot be written, or a process does not come up.
     """
     _demand_free(api_port)
+    made_writable(data_folder)
     with ExitStack() as stack:
         redis_url = os.environ.get("CORRAL_REDIS_URL") or stack.enter_context(embedded_valkey(data_folder)).url
         environment = {

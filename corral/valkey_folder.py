@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from corral.data_folder import made_writable
 from schemas.errors import Misconfigured
 
 # sun_path holds 104 bytes on macOS and 108 on Linux, with the closing zero byte.
@@ -34,22 +35,12 @@ class ValkeyFolder:
 
     @classmethod
     def prepare(cls, data_folder: Path) -> Self:
-        """Make the folder, readable by its owner only: jobs carry other people's documents.
+        """Make the folder.
 
         Raises:
             Misconfigured: it cannot be made or written.
         """
-        root = data_folder.resolve() / "valkey"
-        try:
-            root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=root):
-                pass
-        except OSError as error:
-            raise Misconfigured(
-                f"the data folder {str(data_folder)!r} cannot be written ({error.strerror}): "
-                "make it writable, or set CORRAL_DATA_FOLDER to one that is"
-            ) from error
-        return cls(root)
+        return cls(made_writable(data_folder, "valkey"))
 
     @property
     def log(self) -> Path:

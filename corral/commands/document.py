@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 import click
@@ -19,6 +20,7 @@ from schemas.errors import FileMissing
 from schemas.job_status import Progress
 from schemas.jobs.documents import ConvertOptions, OcrMode, OutputName
 from worker import app
+from worker.ports import ParsedDocument
 from worker.settings import DocumentSettings
 
 _OUTPUTS: tuple[OutputName, ...] = ("markdown", "json", "text", "html", "chunks")
@@ -44,25 +46,30 @@ def doc(source: str, output: OutputName, ocr: OcrMode, languages: tuple[str, ...
     except ValidationError as error:
         raise click.UsageError(describe(error)) from error
     settings = environment.load(DocumentSettings)
-    asyncio.run(_convert(source, output, options, settings))
-
-
-async def _convert(source: str, output: OutputName, options: ConvertOptions, settings: DocumentSettings) -> None:
     with tempfile.TemporaryDirectory(prefix="corral-doc-") as name:
         folder = Path(name)
-        document, named = await _obtain(source, folder / "source", settings)
-        async with app.document_parser(settings) as parser:
-            parsed = await parser.parse(document, name=named, options=options, folder=folder, report=_progress())
+        if source == _STANDARD_INPUT:
+            # Before there is a loop: Ctrl-C would end that, and not the waiting for the next byte.
+            source = str(_saved(sys.stdin.buffer, folder / "document"))
+        parsed = asyncio.run(_convert(source, folder, options, settings))
         for warning in parsed.warnings:
             click.echo(f"warning: {warning}", err=True)
         click.echo(parsed.outputs[output].read_text().rstrip("\n"))
 
 
+async def _convert(source: str, folder: Path, options: ConvertOptions, settings: DocumentSettings) -> ParsedDocument:
+    document, named = await _obtain(source, folder / "source", settings)
+    async with app.document_parser(settings) as parser:
+        return await parser.parse(document, name=named, options=options, folder=folder, report=_progress())
+
+
+def _saved(stream: BinaryIO, into: Path) -> Path:
+    with into.open("wb") as file:
+        shutil.copyfileobj(stream, file)
+    return into
+
+
 async def _obtain(source: str, into: Path, settings: DocumentSettings) -> tuple[Path, str]:
-    if source == _STANDARD_INPUT:
-        with into.open("wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
-        return into, "document"
     if source.startswith(("http://", "https://")):
         async with app.source_fetcher(settings) as fetcher:
             await fetcher.fetch(source, into)

@@ -1,6 +1,11 @@
 """The command line, run as a person runs it."""
 
+import asyncio
 import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,6 +18,7 @@ from corral.stack import Stack
 from producers.client import Corral
 from schemas.job_status import JobState
 from schemas.jobs.documents import ConvertDocument, FileSource
+from tests.support.child_process_ids import alive, descendants
 from tests.support.command import ROOT, corral
 from tests.support.until import until
 
@@ -133,6 +139,31 @@ async def test_doc_fetches_an_address_through_the_guarded_client() -> None:
     assert "source_refused" in refused.err
     assert fetched.code == 0, fetched.err
     assert fetched.out.strip()
+
+
+def loading(pid: int) -> bool:
+    """Tell whether a process has begun to load the document libraries."""
+    try:
+        return "numpy" in Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+async def test_doc_ends_quietly_while_its_parser_is_loading() -> None:
+    """Ctrl-C reaches every process of the terminal; none shows a trace, and none is left."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "corral", "doc", str(SAMPLES / "plain.txt")),
+        cwd=ROOT,
+        stdout=PIPE,
+        stderr=PIPE,
+        start_new_session=True,
+    )
+    await until(lambda: any(map(loading, descendants(process.pid))), within_s=40)
+    family = descendants(process.pid)
+    os.killpg(process.pid, signal.SIGINT)
+    said, complaints = await process.communicate()
+    assert (process.returncode, said, complaints) == (1, b"", b"\nAborted!\n")
+    await until(lambda: not any(map(alive, family)))
 
 
 @pytest.mark.parametrize(

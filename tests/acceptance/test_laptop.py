@@ -14,18 +14,19 @@ import httpx
 import pytest
 
 from corral.stack import free_port
+from corral.valkey import ValkeyServer
 from tests.support.child_process_ids import alive, descendants
 from tests.support.command import ROOT, corral
 from tests.support.until import until
 
 
 @asynccontextmanager
-async def dev(data_folder: Path, port: int) -> AsyncIterator[Process]:
+async def dev(data_folder: Path, port: int, **environment: str) -> AsyncIterator[Process]:
     """Run `corral dev` until the block ends, in a session of its own like a terminal's."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "corral", "dev", "--data", str(data_folder), "--port", str(port)),
         cwd=ROOT,
-        env={**os.environ, "CORRAL_LOG_FORMAT": "json"},
+        env={**os.environ, "CORRAL_LOG_FORMAT": "json", **environment},
         stdout=PIPE,
         start_new_session=True,
     )
@@ -102,6 +103,27 @@ async def test_dev_names_a_port_that_is_taken(tmp_path: Path) -> None:
     assert ended.code == 1
     assert f"port {port} is taken" in ended.err
     assert not list(tmp_path.iterdir())  # noqa: ASYNC240 - a look
+
+
+async def test_dev_on_a_server_of_ones_own_makes_its_folder(tmp_path: Path, valkey: ValkeyServer) -> None:
+    """There is no embedded server then, and the secrets and files still need a place."""
+    async with dev(tmp_path / "new" / "folder", free_port(), CORRAL_REDIS_URL=valkey.url) as process:
+        assert f"server     {valkey.url}" in await first_lines(process)
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(process.wait(), 30) == 0
+    assert not (tmp_path / "new" / "folder" / "valkey").exists()
+
+
+@pytest.mark.parametrize("own_server", [{}, {"CORRAL_REDIS_URL": "redis://127.0.0.1:1"}], ids=["embedded", "own"])
+@pytest.mark.parametrize("command", ["dev", "demo"])
+async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, command: str, own_server: dict[str, str]) -> None:
+    """One line with the remedy."""
+    file = tmp_path / "file"
+    file.touch()
+    ended = await corral(command, "--data", str(file / "data"), CORRAL_API_PORT=str(free_port()), **own_server)
+    assert ended.code == 1
+    assert "cannot be written" in ended.err
+    assert "Traceback" not in ended.err
 
 
 @pytest.mark.parametrize("wrong", ["CORRAL_LOG_LEVEL", "CORRAL_LOCK_S"])

@@ -87,6 +87,8 @@ class ForkServer(forkserver.ForkServer):
                 env=_environment(os.environ),
                 pass_fds=(listener.fileno(), alive),
                 stdin=subprocess.DEVNULL,
+                # Ctrl-C reaches the terminal's whole foreground: whoever has the server ends it in order.
+                process_group=0,
             )
         finally:
             os.close(alive)
