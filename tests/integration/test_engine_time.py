@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -60,3 +61,14 @@ async def test_silence_ends_the_wait() -> None:
     with pytest.raises(EngineUnavailable):
         async with engine_time(request):
             await asyncio.Event().wait()
+
+
+async def test_a_process_without_a_descriptor_left_goes_on_by_its_own_time() -> None:
+    """As one does on a system that does not tell."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        async with engine_time(Request({"type": "http"})):
+            await asyncio.sleep(0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
