@@ -23,7 +23,7 @@ class EngineSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
     redis_url: str = Field(
-        min_length=1,
+        pattern=r"^(redis|rediss|unix)://.",
         description="redis://, rediss:// or unix:// address of a Valkey or Redis with `noeviction`.",
         examples=["redis://:secret@valkey:6379/0", "unix:///run/valkey.sock"],
     )

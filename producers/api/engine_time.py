@@ -70,7 +70,7 @@ def _occupied_s() -> float:
     """How long this thread has worked or waited for a core, in seconds; only Linux tells of the waiting."""
     try:
         figures = os.open("/proc/thread-self/schedstat", os.O_RDONLY)
-    except FileNotFoundError:
+    except OSError:
         return time.thread_time()
     try:
         _, waited_ns, _ = os.read(figures, 64).split()

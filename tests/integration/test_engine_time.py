@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import resource
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 from fastapi import Request
@@ -37,7 +39,10 @@ async def work(seconds: float) -> None:
         await asyncio.sleep(0)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how long a thread waits for a core")
+@pytest.mark.skipif(
+    not Path("/proc/thread-self/schedstat").exists(),
+    reason="the system does not tell how long a thread waits for a core",
+)
 async def test_what_others_take_of_the_core_is_not_the_servers_silence() -> None:
     """A burst of requests on a busy machine takes long, and none is refused for it."""
     with crowded_core():
@@ -56,3 +61,14 @@ async def test_silence_ends_the_wait() -> None:
     with pytest.raises(EngineUnavailable):
         async with engine_time(request):
             await asyncio.Event().wait()
+
+
+async def test_a_process_without_a_descriptor_left_goes_on_by_its_own_time() -> None:
+    """As one does on a system that does not tell."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        async with engine_time(Request({"type": "http"})):
+            await asyncio.sleep(0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -39,6 +39,7 @@ def test_another_host_needs_tokens(environment: pytest.MonkeyPatch, host: str) -
 @pytest.mark.parametrize(
     ("name", "value", "why"),
     [
+        ("REDIS_URL", "user:secret@valkey:6379", r"CORRAL_REDIS_URL: String should match pattern"),
         ("API_TOKENS", '{"acme": "short"}', "'acme' has a token under 24 characters"),
         ("API_TOKENS", f'{{"a": "{TOKEN}", "b": "{TOKEN}"}}', "two tenants have the same token"),
         ("API_TOKENS", f'{{"../a": "{TOKEN}"}}', "no tenant"),
