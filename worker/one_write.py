@@ -12,7 +12,7 @@ from typing import Any
 import httpcore
 from ssrfguard.httpx import AsyncSafeBackend
 
-_HELD_BYTES = 64 * 1024
+HELD_BYTES = 64 * 1024
 
 
 class OneWriteBackend(AsyncSafeBackend):
@@ -27,30 +27,38 @@ class OneWriteBackend(AsyncSafeBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Connect; raises what ``ssrfguard`` and ``httpcore`` raise."""
-        return _Stream(await super().connect_tcp(host, port, timeout, local_address, socket_options))
+        return OneWriteStream(await super().connect_tcp(host, port, timeout, local_address, socket_options))
 
 
-class _Stream(httpcore.AsyncNetworkStream):
+class OneWriteStream(httpcore.AsyncNetworkStream):
     """A stream whose writes go out together, before it is read."""
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+        """Write to and read from ``stream``."""
         self._stream = stream
         self._held = b""
         # Asked for with each answer, and the same for all.
         self._server = stream.get_extra_info("server_addr")
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's signature
+        """Write what is held, and read.
+
+        Raises:
+            ReadError, ReadTimeout: as httpcore says.
+        """
         # Who has closed its side to us may have answered before it did.
         with suppress(httpcore.WriteError):
             await self._flush(timeout)
         return await self._stream.read(max_bytes, timeout)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - httpcore's signature
+        """Hold it, unless it is much."""
         self._held += buffer
-        if len(self._held) > _HELD_BYTES:
+        if len(self._held) > HELD_BYTES:
             await self._flush(timeout)
 
     async def aclose(self) -> None:
+        """Close the stream."""
         await self._stream.aclose()
 
     async def start_tls(
@@ -59,9 +67,12 @@ class _Stream(httpcore.AsyncNetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - httpcore's signature
     ) -> httpcore.AsyncNetworkStream:
-        return _Stream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+        """Speak TLS from now on, as the stream does."""
+        """Speak TLS from now on, as the stream does."""
+        return OneWriteStream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - httpcore's signature
+        """Give what is known of the connection."""
         return self._server if info == "server_addr" else self._stream.get_extra_info(info)
 
     async def _flush(self, timeout: float | None) -> None:  # noqa: ASYNC109 - as above

@@ -44,8 +44,10 @@ async def test_who_waits_in_a_worker_is_called_by_another_worker_too(gate: Gate,
         await elsewhere.enter(TARGET, name, AT)
     waiting = asyncio.create_task(gate.enter(TARGET, "c", AT))
     await until(lambda: parked(gate, 1))
+    begun = time.monotonic()
     await elsewhere.leave(TARGET, Sent("a", "delivered", probe=False))
     assert await waiting == Pass(probe=False)
+    assert time.monotonic() - begun < PATIENCE_S / 2
 
 
 async def test_who_waits_in_vain_is_parked_and_so_are_those_that_follow(gate: Gate) -> None:
