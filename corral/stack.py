@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from redis import Redis
+from redis.exceptions import RedisError
 
 from corral.data_folder import made_writable
 from corral.supervised import SupervisedProcess
@@ -18,6 +20,7 @@ from producers.callbacks.signing_key import SigningKey
 from schemas.errors import Misconfigured
 
 _READY_S = 30.0
+_ANSWER_S = 2.0
 _POLL_S = 0.05
 
 
@@ -47,12 +50,16 @@ def running(data_folder: Path, *, api_port: int, log_level: str = "info") -> Ite
     Enter it on the main thread: the processes end with the thread that starts them.
 
     Raises:
-        Misconfigured: the port is taken, the folder cannot be written, or a process does not come up.
+        Misconfigured: the port is taken, the folder cannot be written, the server that ``CORRAL_REDIS_URL`` names does
+            not answer, or a process does not come up.
     """
     _demand_free(api_port)
     made_writable(data_folder)
     with ExitStack() as stack:
-        redis_url = os.environ.get("CORRAL_REDIS_URL") or stack.enter_context(embedded_valkey(data_folder)).url
+        if redis_url := os.environ.get("CORRAL_REDIS_URL", ""):
+            _demand_answer(redis_url)
+        else:
+            redis_url = stack.enter_context(embedded_valkey(data_folder)).url
         environment = {
             # Callbacks and sources of a developer are on this machine.
             "CORRAL_ALLOW_LOOPBACK": "true",
@@ -105,6 +112,16 @@ def _demand_free(port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise Misconfigured(f"port {port} is taken; end what listens there or set CORRAL_API_PORT") from error
+
+
+def _demand_answer(redis_url: str) -> None:
+    try:
+        with Redis.from_url(redis_url, socket_connect_timeout=_ANSWER_S, socket_timeout=_ANSWER_S) as redis:
+            redis.ping()
+    except (RedisError, OSError, ValueError) as error:
+        # The address may hold a password, and so may the error's own words.
+        why = f"no server answers at CORRAL_REDIS_URL ({type(error).__name__})"
+        raise Misconfigured(f"{why}; start it or correct the address") from error
 
 
 def _until_ready(stack: Stack) -> None:

@@ -13,6 +13,7 @@ from corral.stack import running
 from producers.callbacks.seal import new_key
 from producers.callbacks.signing_key import Signature, SigningKey
 from producers.child_process import die_with_parent
+from producers.log import hide
 
 _DATA_FOLDER = click.option(
     "--data",
@@ -57,7 +58,7 @@ def dev(data_folder: Path, port: int, *, with_parent: bool) -> None:
         signal.signal(number, lambda *_: stop.set())
     with running(data_folder, api_port=port) as stack:
         click.echo(f"api        {stack.api_url}  (its description: {stack.api_url}/openapi.json)")
-        click.echo(f"server     {stack.environment['CORRAL_REDIS_URL']}")
+        click.echo(hide(None, "", f"server     {stack.environment['CORRAL_REDIS_URL']}"))
         click.echo(f"secret     {data_folder / 'callback-secret'} verifies callbacks")
         click.echo("Ctrl-C ends it; nothing is lost.")
         while not stop.wait(_LOOK_EVERY_S):

@@ -106,12 +106,23 @@ async def test_dev_names_a_port_that_is_taken(tmp_path: Path) -> None:
 
 
 async def test_dev_on_a_server_of_ones_own_makes_its_folder(tmp_path: Path, valkey: ValkeyServer) -> None:
-    """There is no embedded server then, and the secrets and files still need a place."""
-    async with dev(tmp_path / "new" / "folder", free_port(), CORRAL_REDIS_URL=valkey.url) as process:
-        assert f"server     {valkey.url}" in await first_lines(process)
+    """There is no embedded server then, and the secrets and files still need a place; a password is not shown."""
+    secret = valkey.url.replace("unix://", "unix://default:hunter2@")
+    async with dev(tmp_path / "new" / "folder", free_port(), CORRAL_REDIS_URL=secret) as process:
+        assert f"server     {secret.replace('default:hunter2', '[redacted]')}" in await first_lines(process)
         process.send_signal(signal.SIGINT)
         assert await asyncio.wait_for(process.wait(), 30) == 0
     assert not (tmp_path / "new" / "folder" / "valkey").exists()
+
+
+@pytest.mark.parametrize("address", ["redis://:hunter2@127.0.0.1:1", "redis://hunter2:abc", "unix:///nowhere/hunter2"])
+async def test_a_server_of_ones_own_that_does_not_answer_is_named_at_once(tmp_path: Path, address: str) -> None:
+    """One line with the remedy, and without the address, which may hold a password."""
+    ended = await corral("dev", "--data", str(tmp_path), "--port", str(free_port()), CORRAL_REDIS_URL=address)
+    assert ended.code == 1
+    assert ended.err.startswith("Error: misconfigured: no server answers at CORRAL_REDIS_URL")
+    assert len(ended.err.splitlines()) == 1
+    assert "hunter2" not in ended.err + ended.out
 
 
 @pytest.mark.parametrize("own_server", [{}, {"CORRAL_REDIS_URL": "redis://127.0.0.1:1"}], ids=["embedded", "own"])

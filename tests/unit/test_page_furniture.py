@@ -17,9 +17,16 @@ def test_a_head_that_runs_is_furniture_and_one_that_does_not_is_text() -> None:
     """Words that stand in one place only are never dropped."""
     feet = [element(DocItemLabel.PAGE_FOOTER, f"Page {page} of 3", page) for page in (1, 2, 3)]
     letterhead = element(DocItemLabel.PAGE_HEADER, "Harbour office, Quay 4b", 1)
-    settle_labels([*feet, letterhead])
+    settle_labels([*feet, letterhead, element(DocItemLabel.TEXT, "Dear captain,", 1)])
     assert {foot.label for foot in feet} == {DocItemLabel.PAGE_FOOTER}
     assert letterhead.label == DocItemLabel.TEXT
+
+
+def test_a_document_of_nothing_but_heads_is_its_heads() -> None:
+    """Forms that say the same on each page are not empty."""
+    heads = [element(DocItemLabel.PAGE_HEADER, "Ferry ticket, one way", page) for page in (1, 2, 3)]
+    settle_labels(heads)
+    assert {head.label for head in heads} == {DocItemLabel.TEXT}
 
 
 @pytest.mark.parametrize("text", ["Figure 3: Arrivals", "Table 12. Fees", "Abb. 4 Der Hafen", "Tabelle 2"])

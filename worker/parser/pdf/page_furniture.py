@@ -23,7 +23,8 @@ def settle_labels(elements: Iterable[BasePageElement]) -> None:
     """Correct what a model that sees one page cannot know, in place.
 
     A running head is furniture because it runs: one that no other page has is the only place where
-    its words stand, and would be lost. Text that is numbered as a figure or table is its caption.
+    its words stand, and would be lost; so would all of a document that has nothing else. Text that
+    is numbered as a figure or table is its caption.
     """
     elements = list(elements)
     for element in elements:
@@ -31,8 +32,9 @@ def settle_labels(elements: Iterable[BasePageElement]) -> None:
             element.cluster.children.sort(key=lambda child: (round(child.bbox.t / _LINE), child.bbox.l))
     texts = [element for element in elements if isinstance(element, TextElement)]
     pages_of = Counter(key for key, _ in {(_key(each), each.page_no) for each in texts if each.label in _FURNITURE})
+    has_body = any(element.label not in _FURNITURE for element in elements)
     for element in texts:
-        if element.label in _FURNITURE and pages_of[_key(element)] == 1:
+        if element.label in _FURNITURE and (not has_body or pages_of[_key(element)] == 1):
             element.label = DocItemLabel.TEXT
         elif element.label == DocItemLabel.SECTION_HEADER and _CAPTION.match(element.text or ""):
             element.label = DocItemLabel.CAPTION
