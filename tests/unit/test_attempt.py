@@ -122,7 +122,7 @@ async def test_an_unforeseen_error_is_shown_to_the_operator_alone() -> None:
         ({"name": "missing"}, "unknown_kind"),
         ({"data": None}, "payload_invalid"),
         ({"data": {"text": 1}}, "payload_invalid"),
-        ({"data": {"_corral": {"version": 2}}}, "payload_invalid"),
+        ({"data": {"_corral": {"version": 2}}}, "envelope_unreadable"),
         ({"failed": JobStalled("it died each time")}, "job_stalled"),
     ],
 )
