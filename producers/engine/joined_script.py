@@ -4,13 +4,12 @@ Each part is a script that could be called alone, the engine's own too, unchange
 and arguments of its own. The parts run in order, until one gives what its ``ends`` says, or all have run.
 """
 
-import asyncio
 from collections.abc import Sequence
-from hashlib import sha1
 from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError
+
+from producers.engine.known_script import KnownScript
 
 # Written in Lua, of what the part has given.
 NEVER = "false"
@@ -34,40 +33,18 @@ class JoinedScripts:
     def __init__(self, redis: Redis) -> None:
         """Begin with none."""
         self._redis = redis
-        self._scripts: dict[tuple[tuple[str, int, int], ...], _Script] = {}
+        self._scripts: dict[tuple[tuple[str, int, int], ...], KnownScript] = {}
 
     async def run(self, *parts: Part) -> tuple[str | None, Any]:
         """Give the name of the part that ended it, or None, and what the last that ran has given."""
         shape = tuple([(part.name, len(part.keys), len(part.args)) for part in parts])
         script = self._scripts.get(shape)
         if script is None:
-            script = self._scripts[shape] = _Script(self._redis, _joined(parts))
+            script = self._scripts[shape] = KnownScript(self._redis, _joined(parts))
         keys = [key for part in parts for key in part.keys]
         args = [arg for part in parts for arg in part.args]
         ended_by, *given = await script.run(len(keys), *keys, *args)
         return parts[ended_by - 1].name if ended_by else None, given[0] if given else None
-
-
-class _Script:
-    """A script that the server is told once, however many callers find that it does not know it."""
-
-    def __init__(self, redis: Redis, text: str) -> None:
-        self._redis: Any = redis
-        self._text = text
-        self._sha = sha1(text.encode()).hexdigest()  # noqa: S324 - the server's way to name a script
-        self._loading = asyncio.Lock()
-        self._loads = 0
-
-    async def run(self, *args: Any) -> Any:  # noqa: ANN401 - a script's
-        loads = self._loads
-        try:
-            return await self._redis.execute_command("EVALSHA", self._sha, *args)
-        except NoScriptError:
-            async with self._loading:
-                if loads == self._loads:
-                    await self._redis.script_load(self._text)
-                    self._loads += 1
-            return await self._redis.execute_command("EVALSHA", self._sha, *args)
 
 
 def _joined(parts: Sequence[Part]) -> str:

@@ -1,17 +1,12 @@
 """A document as the files that were asked for."""
 
 import json
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from statistics import median
 
-from schemas.jobs.documents import ChunkOptions, ConvertOptions, OutputName
-from worker.parser.chunks import quality
-from worker.parser.chunks.block import blocks
-from worker.parser.chunks.chunk import chunks
-from worker.parser.chunks.token import TOKENIZER, count
+from schemas.jobs.documents import ConvertOptions, OutputName
+from worker.parser.chunks.report import report
 from worker.parser.markdown import SHOWN, markdown
 from worker.parser.reading import Reading
 
@@ -39,23 +34,8 @@ def _pages(reading: Reading) -> str:
     return json.dumps({"pages": [asdict(page) for page in reading.page_reports]})
 
 
-def _chunks(reading: Reading, options: ChunkOptions) -> str:
-    found = chunks(blocks(reading.document), options)
-    flags, sizes = quality.flags(found, options.max_tokens), [count(chunk.text) for chunk in found]
-    scores = [quality.score(one) for one in flags]
-    told = [
-        {"index": index, **asdict(chunk), "pages": chunk.pages, "tokens": tokens, "score": score, "flags": wrong}
-        for index, (chunk, tokens, score, wrong) in enumerate(zip(found, sizes, scores, flags, strict=True))
-    ]
-    summary = {
-        "chunks": len(found),
-        "tokens": sum(sizes),
-        "tokens_median": median(sizes) if sizes else 0,
-        "score_median": median(scores) if scores else 0,
-        "flags": Counter(flag for one in flags for flag in one),
-    }
-    content = {"strategy": options.strategy, "tokenizer": TOKENIZER, "summary": summary, "chunks": told}
-    return json.dumps(content, ensure_ascii=False)
+def _chunks(reading: Reading, options: ConvertOptions) -> str:
+    return json.dumps(report(reading.document, options.chunking), ensure_ascii=False)
 
 
 _EXPORTS: dict[OutputName, tuple[str, _Export]] = {
@@ -64,5 +44,5 @@ _EXPORTS: dict[OutputName, tuple[str, _Export]] = {
     "text": ("document.txt", lambda reading, _: _text(reading)),
     "html": ("document.html", lambda reading, _: reading.document.export_to_html(included_content_layers=SHOWN)),
     "pages": ("pages.json", lambda reading, _: _pages(reading)),
-    "chunks": ("chunks.json", lambda reading, options: _chunks(reading, options.chunking)),
+    "chunks": ("chunks.json", _chunks),
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 
 from schemas.jobs.documents import ChunkOptions
@@ -19,6 +20,11 @@ class Chunk:
     kinds: tuple[BlockKind, ...]
     places: tuple[Place, ...]
     overlap: str = ""
+
+    @cached_property
+    def tokens(self) -> int:
+        """How long it is."""
+        return count(self.text)
 
     @property
     def pages(self) -> tuple[int, ...]:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 from worker.parser.chunks.chunk import Chunk
-from worker.parser.chunks.token import count
 
 Flag = Literal["short", "oversized", "unfinished", "noisy", "repeated"]
 # What each takes of a score of 1.
@@ -38,12 +37,11 @@ def score(found: Sequence[Flag]) -> float:
 
 
 def _signs(chunk: Chunk, max_tokens: int, is_repeated: bool) -> dict[Flag, bool]:  # noqa: FBT001 - a sign among signs
-    tokens = count(chunk.text)
     letters = len("".join(chunk.text.split()))
     is_prose = chunk.kinds == ("text",)
     return {
-        "short": tokens < _SHORT_TOKENS,
-        "oversized": tokens > max_tokens,
+        "short": chunk.tokens < _SHORT_TOKENS,
+        "oversized": chunk.tokens > max_tokens,
         "unfinished": is_prose and _END.search(chunk.text) is None,
         "noisy": is_prose and len(_MARK.findall(chunk.text)) > _NOISY * letters,
         "repeated": is_repeated,

@@ -1,7 +1,9 @@
 """Readers of texts: HTML, Markdown, AsciiDoc, LaTeX, JATS and plain text."""
 
 import re
+from collections.abc import Callable
 
+from docling.backend.abstract_backend import DeclarativeDocumentBackend
 from docling.backend.asciidoc_backend import AsciiDocBackend
 from docling.backend.html_backend import HTMLDocumentBackend
 from docling.backend.latex.backend import LatexDocumentBackend
@@ -13,6 +15,7 @@ from docling_core.types.doc import DocItemLabel, DoclingDocument
 from worker.parser.formats.declarative import by_docling, stem
 from worker.parser.formats.markup_check import check_html, check_latex, check_markdown, check_text
 from worker.parser.formats.text_decoding import decode, decode_html
+from worker.parser.limit import ParserLimits
 from worker.parser.reading import Reading, title_of
 from worker.parser.request import ParseRequest
 
@@ -32,26 +35,17 @@ def read_html(request: ParseRequest) -> Reading:
 
 def read_markdown(request: ParseRequest) -> Reading:
     """Read Markdown."""
-    text, warnings = decode(request.document)
-    check_markdown(text, request.limits)
-    document = by_docling(request, InputFormat.MD, MarkdownDocumentBackend, text.encode())
-    return Reading(document=document, title=title_of(document), warnings=warnings)
+    return _read(request, InputFormat.MD, MarkdownDocumentBackend, check_markdown)
 
 
 def read_asciidoc(request: ParseRequest) -> Reading:
     """Read AsciiDoc; what it includes is not there."""
-    text, warnings = decode(request.document)
-    check_html(text, request.limits)
-    document = by_docling(request, InputFormat.ASCIIDOC, AsciiDocBackend, text.encode())
-    return Reading(document=document, title=title_of(document), warnings=warnings)
+    return _read(request, InputFormat.ASCIIDOC, AsciiDocBackend, check_html)
 
 
 def read_latex(request: ParseRequest) -> Reading:
     """Read LaTeX; what it inputs is not there."""
-    text, warnings = decode(request.document)
-    check_latex(text, request.limits)
-    document = by_docling(request, InputFormat.LATEX, LatexDocumentBackend, text.encode())
-    return Reading(document=document, title=title_of(document), warnings=warnings)
+    return _read(request, InputFormat.LATEX, LatexDocumentBackend, check_latex)
 
 
 def read_jats(request: ParseRequest) -> Reading:
@@ -77,3 +71,15 @@ def add_paragraphs(document: DoclingDocument, text: str) -> None:
     for paragraph in _BLANK_LINES.split(text):
         if paragraph.strip():
             document.add_text(label=DocItemLabel.TEXT, text=paragraph.strip())
+
+
+def _read(
+    request: ParseRequest,
+    kind: InputFormat,
+    backend: type[DeclarativeDocumentBackend],
+    check: Callable[[str, ParserLimits], None],
+) -> Reading:
+    text, warnings = decode(request.document)
+    check(text, request.limits)
+    document = by_docling(request, kind, backend, text.encode())
+    return Reading(document=document, title=title_of(document), warnings=warnings)
